@@ -1,0 +1,121 @@
+package carillon
+
+import (
+	"time"
+)
+
+// DeliveryState is where a delivery stands.
+type DeliveryState string
+
+// The states of a delivery. Pending and retrying are under way, held waits
+// for its subscription, the others are final.
+const (
+	Pending   DeliveryState = "pending"
+	Retrying  DeliveryState = "retrying"
+	Held      DeliveryState = "held"
+	Succeeded DeliveryState = "succeeded"
+	Failed    DeliveryState = "failed"
+	Canceled  DeliveryState = "canceled"
+)
+
+// DeliveryStates lists all states, in the order of a delivery's life.
+var DeliveryStates = []DeliveryState{Pending, Retrying, Held, Succeeded, Failed, Canceled}
+
+// Final reports whether nothing follows the state by itself.
+func (s DeliveryState) Final() bool { return s == Succeeded || s == Failed || s == Canceled }
+
+// Outcome is what an attempt came to.
+type Outcome string
+
+// The outcomes of an attempt. A sender answers with one of the first four; the
+// other three say that no attempt was made, and none is counted.
+const (
+	OutcomeDelivered Outcome = "delivered" // the receiver took it
+	OutcomeRetry     Outcome = "retry"     // it may succeed later
+	OutcomeReject    Outcome = "reject"    // it can never succeed as it is: final, and disables nothing
+	OutcomeGone      Outcome = "gone"      // the receiver wants no more: final, and disables
+
+	OutcomeThrottled Outcome = "throttled" // not now: come back after RetryAfter
+	OutcomeHeld      Outcome = "held"      // the subscription takes no deliveries now
+	OutcomeCanceled  Outcome = "canceled"  // the subscription was deleted
+)
+
+// Delivery is one event on its way to one subscription: an index row, which
+// answers which deliveries there are. What exactly was sent is in the history
+// of its run.
+type Delivery struct {
+	EventID        string
+	SubscriptionID string
+	State          DeliveryState
+	// Attempts counts the attempts made so far.
+	Attempts int
+	// Status is the last attempt's HTTP status, 0 when there was no answer.
+	Status int
+	// Error says what went wrong last, for people; empty on success.
+	Error string
+	// Duration is how long the last attempt took.
+	Duration time.Duration
+	// NextAt is when the next attempt is due; zero when none is.
+	NextAt time.Time
+	// FirstFailedAt is when the first attempt failed; zero when none did.
+	FirstFailedAt time.Time
+	// Run is the run that answers for it.
+	Run Run
+	// EventType, Channel and Host are copied for lists and summaries.
+	EventType  string
+	Channel    string
+	Host       string
+	ReceivedAt time.Time
+	UpdatedAt  time.Time
+}
+
+// Limits that keep an attempt's record within 8 KiB, so that a hundred of them
+// fit in one workflow task.
+const (
+	MaxExcerptBytes = 4 << 10
+	MaxErrorBytes   = 512
+	MaxHeaderBytes  = 1 << 10 // all recorded headers of a request, and of a response
+	MaxHostBytes    = 128
+)
+
+// Attempt is one try of a delivery: what the history keeps of it. It repeats
+// whose try it is, because a local activity's marker holds no input.
+type Attempt struct {
+	EventID        string `json:"event"`
+	SubscriptionID string `json:"subscription"`
+	// Number counts from 1.
+	Number    int       `json:"number"`
+	StartedAt time.Time `json:"started_at"`
+	// DurationMS is how long the sender took, in milliseconds.
+	DurationMS int64   `json:"duration_ms"`
+	Outcome    Outcome `json:"outcome"`
+	// Error says what went wrong, for people, without secrets.
+	Error string `json:"error,omitempty"`
+	// RetryAfter is how long the receiver (or a throttle) asked to wait.
+	RetryAfter Duration  `json:"retry_after,omitempty"`
+	Request    *Request  `json:"request,omitempty"`
+	Response   *Response `json:"response,omitempty"`
+}
+
+// Request is what was sent, without secrets.
+type Request struct {
+	Method string `json:"method,omitempty"`
+	// Host is the endpoint's host and port; its path and query may be secret.
+	Host string `json:"host"`
+	// Headers are those that Carillon sets; the values of a subscription's own
+	// headers, and of Authorization, are masked.
+	Headers map[string]string `json:"headers,omitempty"`
+	// PayloadSHA256 is the hex digest of the exact bytes sent.
+	PayloadSHA256 string `json:"payload_sha256,omitempty"`
+	PayloadBytes  int    `json:"payload_bytes"`
+}
+
+// Response is what came back.
+type Response struct {
+	Status  int               `json:"status"`
+	Headers map[string]string `json:"headers,omitempty"`
+	// Body is the beginning of it, at most [MaxExcerptBytes]; bytes that are no
+	// UTF-8 are replaced.
+	Body      string `json:"body,omitempty"`
+	Truncated bool   `json:"truncated,omitempty"`
+}

@@ -1,0 +1,75 @@
+// Package channels makes attempts: one try to bring one event to one endpoint,
+// over webhooks and whatever else people read. One file a channel.
+//
+// A sender knows its transport and the shape of its endpoint, nothing of
+// subscriptions, schedules or storage: it tries once and classifies; the
+// workflow decides what follows. Its one invariant: no secret of an endpoint
+// is in anything it returns but the endpoint to keep and, once, the secret it
+// made itself.
+package channels
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/internal/safehttp"
+)
+
+// Message is an event on its way to one endpoint.
+type Message struct {
+	Event    carillon.Event
+	Endpoint carillon.Endpoint
+	// Format names how the payload is written; see package formats. Channels
+	// that write for people have their own shape and ignore it.
+	Format string
+	// Number is the attempt's, from 1.
+	Number int
+}
+
+// Sender is a channel: it knows the shape of its endpoints and makes attempts.
+// It is safe for concurrent use.
+type Sender interface {
+	// Name is the word that a subscription selects it by.
+	Name() string
+
+	// Prepare reads what a person posted as the endpoint, fills the defaults and
+	// makes missing secrets. It returns the endpoint to keep, and the secrets
+	// that it made, by field name, to be shown this once (nil when it made none).
+	//
+	// stored is the endpoint kept so far, nil at creation: a secret posted as
+	// Redact masks it keeps the stored value, unless it would be sent to another
+	// host than before. The error is a CodeInvalid with all that is wrong, its
+	// pointers below "/endpoint"; it never contains a value.
+	Prepare(posted json.RawMessage, stored carillon.Endpoint) (kept carillon.Endpoint, shown map[string]string, err error)
+
+	// Redact returns the endpoint as people may see it, a JSON object in which
+	// every secret is masked.
+	Redact(e carillon.Endpoint) json.RawMessage
+
+	// Host names the other side in lists and summaries: a host and its port if
+	// one is given, never more of an address.
+	Host(e carillon.Endpoint) string
+
+	// Timeout is how long an attempt may take.
+	Timeout(e carillon.Endpoint) time.Duration
+
+	// Attempt tries once and says what came of it. It never panics and never
+	// tries again. The caller sets the ids; everything else is filled in, within
+	// 8 KiB of JSON.
+	Attempt(ctx context.Context, m Message) carillon.Attempt
+}
+
+// Registry holds the senders by their names.
+type Registry map[string]Sender
+
+// NewRegistry makes all senders. They reach addresses that p allows, and read
+// the time from now.
+func NewRegistry(p safehttp.Policy, now func() time.Time) Registry {
+	registry := Registry{}
+	for _, s := range []Sender{newWebhook(p, now)} {
+		registry[s.Name()] = s
+	}
+	return registry
+}

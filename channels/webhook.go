@@ -1,0 +1,185 @@
+package channels
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/formats"
+	"github.com/carillon-dev/carillon/internal/safehttp"
+	"github.com/carillon-dev/carillon/internal/signature"
+)
+
+// webhook sends payloads to a URL, signed as Standard Webhooks lays it down.
+// https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+type webhook struct {
+	exchanger
+	policy safehttp.Policy
+	agent  string // User-Agent
+}
+
+func newWebhook(p safehttp.Policy, now func() time.Time) *webhook {
+	return &webhook{exchanger: newExchanger(p, now), policy: p, agent: userAgent()}
+}
+
+// userAgent is "Carillon/" and the version that the binary was built as.
+func userAgent() string {
+	version := "dev"
+	if info, ok := debug.ReadBuildInfo(); ok && strings.HasPrefix(info.Main.Version, "v") {
+		version = strings.TrimPrefix(info.Main.Version, "v")
+	}
+	return "Carillon/" + version
+}
+
+// Name is "webhook".
+func (*webhook) Name() string { return "webhook" }
+
+// Host is the URL's host, with its port when it has one.
+func (*webhook) Host(e carillon.Endpoint) string {
+	_, target, err := readWebhook(e)
+	if err != nil {
+		return ""
+	}
+	return target.Host
+}
+
+// Timeout is the endpoint's own, or the default.
+func (*webhook) Timeout(e carillon.Endpoint) time.Duration {
+	endpoint, _, err := readWebhook(e)
+	if err != nil {
+		return defaultTimeout
+	}
+	return time.Duration(endpoint.Timeout)
+}
+
+// Attempt renders, signs and sends the event once.
+func (w *webhook) Attempt(ctx context.Context, m Message) carillon.Attempt {
+	endpoint, target, err := readWebhook(m.Endpoint)
+	timeout := defaultTimeout
+	if err == nil {
+		timeout = time.Duration(endpoint.Timeout)
+	}
+	return try(ctx, m, timeout, w.now, func(ctx context.Context, a *carillon.Attempt) {
+		if err != nil {
+			a.Outcome, a.Error = carillon.OutcomeReject, "the stored endpoint cannot be read"
+			return
+		}
+		w.send(ctx, a, m, endpoint, target)
+	})
+}
+
+func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endpoint webhookEndpoint, target *url.URL) {
+	reject := func(why string) { a.Outcome, a.Error = carillon.OutcomeReject, why }
+	a.Request = &carillon.Request{Method: endpoint.Method, Host: target.Host}
+	format, ok := formats.Lookup(m.Format)
+	if !ok {
+		reject("there is no format " + strconv.Quote(m.Format))
+		return
+	}
+	payload, err := format.Render(m.Event)
+	if err != nil {
+		reject("the payload cannot be written: " + err.Error())
+		return
+	}
+	keys, err := endpoint.keys()
+	if err != nil {
+		reject("the stored signing secret cannot be read")
+		return
+	}
+	header := w.headers(endpoint, m.Event.ID, payload, keys, a.StartedAt)
+	w.exchange(ctx, a, call{
+		method: endpoint.Method, url: target, header: header, body: payload.Body,
+		timeout: time.Duration(endpoint.Timeout), secrets: endpoint.secrets(),
+	})
+}
+
+func (w *webhook) headers(endpoint webhookEndpoint, id string, payload formats.Payload, keys []signature.Key, at time.Time) []header {
+	headers := []header{
+		{name: signature.HeaderID, value: id},
+		{name: signature.HeaderTimestamp, value: strconv.FormatInt(at.Unix(), 10)},
+		{name: signature.HeaderSignature, value: signature.Sign(keys, id, at, payload.Body)},
+		{name: "Content-Type", value: payload.ContentType},
+		{name: "User-Agent", value: w.agent},
+	}
+	if auth := endpoint.authorization(); auth != "" {
+		headers = append(headers, header{name: "Authorization", value: auth, secret: true})
+	}
+	for _, name := range endpoint.headerNames() {
+		headers = append(headers, header{name: name, value: endpoint.Headers[name], secret: true})
+	}
+	return headers
+}
+
+// Redact masks everything secret, and adds the public key that a receiver
+// verifies with when the signing key is asymmetric.
+func (*webhook) Redact(e carillon.Endpoint) json.RawMessage {
+	endpoint, _, err := readWebhook(e)
+	if err != nil {
+		return json.RawMessage(`{}`)
+	}
+	if key, err := signature.ParseKey(endpoint.Secret); err == nil {
+		endpoint.PublicKey, _ = key.Public()
+	}
+	endpoint.Secret = mask(endpoint.Secret)
+	for i, secret := range endpoint.PreviousSecrets {
+		endpoint.PreviousSecrets[i] = mask(secret)
+	}
+	for name, value := range endpoint.Headers {
+		endpoint.Headers[name] = mask(value)
+	}
+	if endpoint.BasicAuth != nil {
+		endpoint.BasicAuth.Password = mask(endpoint.BasicAuth.Password)
+	}
+	endpoint.BearerToken = mask(endpoint.BearerToken)
+	redacted, err := json.Marshal(endpoint)
+	if err != nil {
+		return json.RawMessage(`{}`)
+	}
+	return redacted
+}
+
+// authorization is the value of the Authorization header; empty for none.
+func (e webhookEndpoint) authorization() string {
+	switch {
+	case e.BearerToken != "":
+		return "Bearer " + e.BearerToken
+	case e.BasicAuth != nil:
+		return "Basic " + e.BasicAuth.encoded()
+	default:
+		return ""
+	}
+}
+
+func (b basicAuth) encoded() string {
+	return base64.StdEncoding.EncodeToString([]byte(b.Username + ":" + b.Password))
+}
+
+// secrets lists every text that must not be recorded, should a receiver echo
+// it.
+func (e webhookEndpoint) secrets() []string {
+	var secrets []string
+	for _, secret := range append([]string{e.Secret}, e.PreviousSecrets...) {
+		_, encoded, _ := strings.Cut(secret, "_")
+		secrets = append(secrets, secret, encoded)
+	}
+	secrets = append(secrets, e.BearerToken)
+	if e.BasicAuth != nil {
+		secrets = append(secrets, e.BasicAuth.Password, e.BasicAuth.encoded())
+	}
+	for _, value := range e.Headers {
+		secrets = append(secrets, value)
+		// "Token s3cr3t" may come back without its first word.
+		for word := range strings.FieldsSeq(value) {
+			if len(word) >= minQuerySecret {
+				secrets = append(secrets, word)
+			}
+		}
+	}
+	return secrets
+}

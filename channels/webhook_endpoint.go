@@ -1,0 +1,319 @@
+package channels
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/internal/signature"
+)
+
+// Limits of a webhook's endpoint. Receivers refuse longer URLs and headers
+// themselves, and a signature is made with every secret, at every attempt.
+const (
+	defaultTimeout     = 15 * time.Second
+	minTimeout         = 100 * time.Millisecond
+	maxTimeout         = 30 * time.Second
+	maxURLBytes        = 2048
+	maxHeaders         = 20
+	maxHeaderNameBytes = 128
+	maxSecretBytes     = 4096
+	maxPreviousSecrets = 4
+)
+
+// webhookEndpoint is the JSON shape of a webhook's endpoint.
+type webhookEndpoint struct {
+	URL     string            `json:"url"`
+	Method  string            `json:"method"`
+	Headers map[string]string `json:"headers,omitempty"`
+	// Secret signs; PreviousSecrets sign as well while receivers change over.
+	Secret          string   `json:"secret"`
+	PublicKey       string   `json:"public_key,omitempty"` // answered only
+	PreviousSecrets []string `json:"previous_secrets,omitempty"`
+	// BasicAuth and BearerToken exclude each other.
+	BasicAuth   *basicAuth        `json:"basic_auth,omitempty"`
+	BearerToken string            `json:"bearer_token,omitempty"`
+	Timeout     carillon.Duration `json:"timeout"`
+}
+
+type basicAuth struct {
+	Username string `json:"username"`
+	Password string `json:"password"`
+}
+
+// webhookFields are what may be posted. What is answered may be posted back.
+var webhookFields = []string{"url", "method", "headers", "secret", "public_key", "previous_secrets", "basic_auth", "bearer_token", "timeout"}
+
+var webhookMethods = []string{
+	http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodOptions,
+}
+
+// reserved are the headers that Carillon or HTTP itself sets; a name that ends
+// with "-" stands for all that begin so.
+var reserved = []string{
+	"webhook-", "content-", "proxy-", "http2-", "host", "user-agent", "connection", "keep-alive", "transfer-encoding", "te", "trailer",
+	"upgrade", "expect", "accept-encoding", "idempotency-key",
+}
+
+// readWebhook reads a stored endpoint.
+func readWebhook(e carillon.Endpoint) (webhookEndpoint, *url.URL, error) {
+	var endpoint webhookEndpoint
+	if err := json.Unmarshal(e, &endpoint); err != nil {
+		return webhookEndpoint{}, nil, errors.New("the endpoint is no JSON of a webhook")
+	}
+	target, err := url.Parse(endpoint.URL)
+	if err != nil || target.Host == "" {
+		return webhookEndpoint{}, nil, errors.New("the endpoint's url is not valid")
+	}
+	target.Host = strings.ToLower(target.Host)
+	return endpoint, target, nil
+}
+
+func (e webhookEndpoint) keys() ([]signature.Key, error) {
+	keys := make([]signature.Key, 0, 1+len(e.PreviousSecrets))
+	for _, secret := range append([]string{e.Secret}, e.PreviousSecrets...) {
+		key, err := signature.ParseKey(secret)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+func (e webhookEndpoint) headerNames() []string { return slices.Sorted(maps.Keys(e.Headers)) }
+
+// Prepare reads a posted webhook. A secret is made when none was posted and
+// none is stored; every other field that is left out takes its default.
+func (w *webhook) Prepare(posted json.RawMessage, stored carillon.Endpoint) (carillon.Endpoint, map[string]string, error) {
+	var before webhookEndpoint
+	var beforeURL *url.URL
+	if stored != nil {
+		var err error
+		if before, beforeURL, err = readWebhook(stored); err != nil {
+			return nil, nil, carillon.Errorf(carillon.CodeInternal, "the stored endpoint cannot be read")
+		}
+	}
+	f := newForm(posted, webhookFields...)
+	if f.fields == nil {
+		return nil, nil, f.err()
+	}
+	endpoint := webhookEndpoint{
+		Method:  strings.ToUpper(f.text("method")),
+		Timeout: field[carillon.Duration](f, "timeout", `a duration such as "15s"`),
+	}
+	var target *url.URL
+	endpoint.URL, target = w.prepareURL(f)
+	moved := beforeURL != nil && target != nil && (target.Scheme != beforeURL.Scheme || !strings.EqualFold(target.Host, beforeURL.Host))
+	sent := credentials{form: f, moved: moved}
+	sent.prepare(&endpoint, before)
+	made := prepareSecrets(f, &endpoint, before)
+	prepareRest(f, &endpoint)
+	if err := f.err(); err != nil {
+		return nil, nil, err
+	}
+	kept, err := json.Marshal(endpoint)
+	if err != nil {
+		return nil, nil, carillon.Errorf(carillon.CodeInternal, "the endpoint cannot be written")
+	}
+	if made {
+		return kept, map[string]string{"secret": endpoint.Secret}, nil
+	}
+	return kept, nil, nil
+}
+
+// prepareURL reads the URL; what it says is wrong never repeats it.
+func (w *webhook) prepareURL(f form) (string, *url.URL) {
+	text, ok := f.required("url", "https://hooks.example.com/carillon")
+	if !ok {
+		return "", nil
+	}
+	u, err := url.Parse(text)
+	switch {
+	case len(text) > maxURLBytes:
+		f.wrong("url", "may have at most %d bytes", maxURLBytes)
+	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":
+		f.wrong("url", "must be an http:// or https:// URL with a host")
+	case u.User != nil:
+		f.wrong("url", "must not contain a user or password; use basic_auth")
+	case u.Fragment != "":
+		f.wrong("url", "must not contain a fragment (#…), which is never sent")
+	case !validHost(u):
+		f.wrong("url", "has no valid host name or port")
+	default:
+		// A name is looked up, and checked, at each attempt.
+		if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
+			if err := w.policy.Check(addr); err != nil {
+				f.wrong("url", "%s", err)
+			}
+		}
+		return text, u
+	}
+	return "", nil
+}
+
+func validHost(u *url.URL) bool {
+	if _, err := httpguts.PunycodeHostPort(u.Host); err != nil || !utf8.ValidString(u.Host) {
+		return false
+	}
+	if u.Port() == "" {
+		return true
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	return err == nil && port > 0
+}
+
+// prepareSecrets reads the signing secrets, and makes one if there is none. It
+// reports whether it did. Masks stand for any secret stored so far, so that the
+// current one can be made a previous one without knowing it.
+func prepareSecrets(f form, endpoint *webhookEndpoint, before webhookEndpoint) (made bool) {
+	known := append([]string{before.Secret}, before.PreviousSecrets...)
+	check := func(pointer, text string) string {
+		if isMask(text) {
+			secret, ok := unmask(text, known...)
+			if !ok {
+				f.wrong(pointer, "is the mask of no stored secret; give the secret itself")
+			}
+			return secret
+		}
+		key, err := signature.ParseKey(text)
+		switch {
+		case err != nil:
+			f.wrong(pointer, "is not a signing secret: %s", err)
+		case !key.CanSign():
+			f.wrong(pointer, "is a public key, which cannot sign; give the private one (%s)", signature.PrivatePrefix)
+		}
+		return text
+	}
+	if text := f.text("secret"); text != "" {
+		endpoint.Secret = check("secret", text)
+	} else if endpoint.Secret = before.Secret; endpoint.Secret == "" {
+		endpoint.Secret, made = signature.NewSecret(), true
+	}
+	previous := field[[]string](f, "previous_secrets", "a list of strings")
+	if len(previous) > maxPreviousSecrets {
+		f.wrong("previous_secrets", "may hold at most %d", maxPreviousSecrets)
+		return made
+	}
+	for i, text := range previous {
+		endpoint.PreviousSecrets = append(endpoint.PreviousSecrets, check("previous_secrets/"+strconv.Itoa(i), text))
+	}
+	return made
+}
+
+func prepareRest(f form, endpoint *webhookEndpoint) {
+	if endpoint.Method == "" {
+		endpoint.Method = http.MethodPost
+	}
+	if !slices.Contains(webhookMethods, endpoint.Method) {
+		f.wrong("method", "must be one of %s", strings.Join(webhookMethods, ", "))
+	}
+	if endpoint.Timeout == 0 {
+		endpoint.Timeout = carillon.Duration(defaultTimeout)
+	}
+	if d := time.Duration(endpoint.Timeout); d < minTimeout || d > maxTimeout {
+		f.wrong("timeout", "must be from %s to %s", minTimeout, maxTimeout)
+	}
+}
+
+// credentials reads the secrets that are sent as they are. Their masks keep the
+// stored values only while the URL leads to the same host: else whoever may
+// edit a subscription could have them sent to a host of their own.
+type credentials struct {
+	form  form
+	moved bool
+}
+
+func (c credentials) prepare(endpoint *webhookEndpoint, before webhookEndpoint) {
+	f := c.form
+	endpoint.BearerToken = c.secret("bearer_token", f.text("bearer_token"), before.BearerToken)
+	if auth, ok := f.object("basic_auth", "username", "password"); ok {
+		var password string
+		if before.BasicAuth != nil {
+			password = before.BasicAuth.Password
+		}
+		inner := credentials{form: auth, moved: c.moved}
+		endpoint.BasicAuth = &basicAuth{Username: auth.text("username"), Password: inner.secret("password", auth.text("password"), password)}
+		// https://www.rfc-editor.org/rfc/rfc7617#section-2
+		if name := endpoint.BasicAuth.Username; name == "" || strings.Contains(name, ":") || !httpguts.ValidHeaderFieldValue(name) {
+			auth.wrong("username", "is required, without colons and control characters")
+		}
+	}
+	if endpoint.BasicAuth != nil && endpoint.BearerToken != "" {
+		f.wrong("bearer_token", "cannot be given together with basic_auth: a request has one Authorization")
+	}
+	endpoint.Headers = c.headers(before.Headers)
+}
+
+// secret checks one value that goes into a header.
+func (c credentials) secret(pointer, posted, stored string) string {
+	if isMask(posted) {
+		value, ok := unmask(posted, stored)
+		switch {
+		case !ok:
+			c.form.wrong(pointer, "is not the mask of the stored value; give the value itself")
+		case c.moved:
+			c.form.wrong(pointer, "must be given again, because the url leads to another host")
+		}
+		return value
+	}
+	if len(posted) > maxSecretBytes || !httpguts.ValidHeaderFieldValue(posted) {
+		c.form.wrong(pointer, "may have at most %d bytes, without line breaks and control characters", maxSecretBytes)
+	}
+	return posted
+}
+
+func (c credentials) headers(before map[string]string) map[string]string {
+	f := c.form
+	raw := field[map[string]json.RawMessage](f, "headers", "an object of strings")
+	if len(raw) == 0 {
+		return nil
+	}
+	if len(raw) > maxHeaders {
+		f.wrong("headers", "may hold at most %d", maxHeaders)
+		return nil
+	}
+	stored := map[string]string{}
+	for name, value := range before {
+		stored[http.CanonicalHeaderKey(name)] = value
+	}
+	headers, seen := map[string]string{}, map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(raw)) {
+		pointer, canonical := "headers/"+escape(name), http.CanonicalHeaderKey(name)
+		var value string
+		switch {
+		case !httpguts.ValidHeaderFieldName(name) || len(name) > maxHeaderNameBytes:
+			f.wrong(pointer, "is not a header's name")
+		case canonical == "Authorization":
+			f.wrong(pointer, "is set with bearer_token or basic_auth")
+		case isReserved(name):
+			f.wrong(pointer, "is set by Carillon")
+		case seen[canonical]:
+			f.wrong(pointer, "is given twice: case does not count in a header's name")
+		case json.Unmarshal(raw[name], &value) != nil || isNull(raw[name]):
+			f.wrong(pointer, "must be a string")
+		default:
+			seen[canonical] = true
+			headers[name] = c.secret(pointer, value, stored[canonical])
+		}
+	}
+	return headers
+}
+
+func isReserved(name string) bool {
+	lower := strings.ToLower(name)
+	return slices.ContainsFunc(reserved, func(r string) bool {
+		return lower == r || strings.HasSuffix(r, "-") && strings.HasPrefix(lower, r)
+	})
+}

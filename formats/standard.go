@@ -1,0 +1,42 @@
+package formats
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/carillon-dev/carillon"
+)
+
+// standard is Carillon's own format: the event as it was published, with
+// "timestamp" for "time", as Standard Webhooks proposes it.
+// https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#payload-structure
+type standard struct{}
+
+// Name is "standard".
+func (standard) Name() string { return "standard" }
+
+// Render writes the event as one JSON object: its keys in a fixed order, empty
+// ones left out, data as it was published but for white space.
+func (standard) Render(e carillon.Event) (Payload, error) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	// "<" in data stays "<": receivers compare data with what was published.
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(struct {
+		ID        string            `json:"id"`
+		Type      string            `json:"type"`
+		Timestamp time.Time         `json:"timestamp"`
+		Source    string            `json:"source"`
+		Actor     string            `json:"actor,omitempty"`
+		Scope     map[string]string `json:"scope,omitempty"`
+		Subject   string            `json:"subject,omitempty"`
+		Data      json.RawMessage   `json:"data"`
+	}{e.ID, e.Type, e.Time.UTC(), e.Source, e.Actor, e.Scope, e.Subject, e.Data})
+	if err != nil {
+		// The encoder's own words can quote the data.
+		return Payload{}, errors.New("the event cannot be written as JSON")
+	}
+	return Payload{Body: bytes.TrimSuffix(body.Bytes(), []byte("\n")), ContentType: "application/json"}, nil
+}

@@ -1,0 +1,6 @@
+package schema
+
+import "embed"
+
+//go:embed *.sql
+var migrations embed.FS

@@ -1,0 +1,105 @@
+// Package activities does what a run may not do itself: match, attempt, record
+// and disable. Each activity does its thing once and says what came of it; the
+// workflow decides what follows, and nothing here retries.
+//
+// Names and the shapes of inputs and results are recorded in histories, so
+// they never change their meaning.
+package activities
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/channels"
+	"github.com/carillon-dev/carillon/conditions"
+)
+
+// The registered names of the activities.
+const (
+	Route   = "Route"
+	Page    = "Page"
+	Attempt = "Attempt"
+	Record  = "Record"
+	Disable = "Disable"
+)
+
+// PageSize is the largest number of deliveries that one run sees through. An
+// attempt's record takes at most 8 KiB, so a page fits in one workflow task
+// (1 MiB), and the local activities of one task stay below 200, where they get
+// slow.
+const PageSize = 100
+
+// Store is the index of events and deliveries, and the configuration.
+type Store interface {
+	// Subscriptions returns all subscriptions, and a config version that they
+	// are at least as new as.
+	Subscriptions(ctx context.Context) (version int64, all []carillon.Subscription, err error)
+	Subscription(ctx context.Context, id string) (carillon.Subscription, error)
+	Claim(ctx context.Context, c carillon.Claim) (carillon.ClaimResult, error)
+	// DeliveryPage returns deliveries of an event that a run owns, ordered by
+	// subscription, those after the given one.
+	DeliveryPage(ctx context.Context, eventID, ownerRun, after string, limit int) ([]carillon.Delivery, error)
+	Record(ctx context.Context, ownerRun string, rows []carillon.Delivery) error
+	Disable(ctx context.Context, d carillon.Disable) (carillon.DisableResult, error)
+}
+
+// Histories reads an event back from the run that carries it.
+type Histories interface {
+	Publication(ctx context.Context, run carillon.Run) (*carillon.Publication, error)
+}
+
+// Publisher publishes Carillon's own events.
+type Publisher interface {
+	Publish(ctx context.Context, e carillon.Event, fingerprint string) (carillon.Run, error)
+}
+
+// Activities does the work. It is safe for concurrent use.
+type Activities struct {
+	store      Store
+	histories  Histories
+	publisher  Publisher
+	channels   channels.Registry
+	conditions *conditions.Environment
+	now        func() time.Time
+	// jitter returns a number in [0,1): the share of a tenth by which a delay
+	// is drawn out.
+	jitter func() float64
+	// observe is told of each attempt, for metrics.
+	observe func(channel string, a carillon.Attempt)
+	log     *slog.Logger
+
+	snapshots snapshots
+}
+
+// Deps are the parts that [New] wires together; all are required.
+type Deps struct {
+	Store      Store
+	Histories  Histories
+	Publisher  Publisher
+	Channels   channels.Registry
+	Conditions *conditions.Environment
+	Now        func() time.Time
+	Jitter     func() float64
+	Observe    func(channel string, a carillon.Attempt)
+	Log        *slog.Logger
+}
+
+// New returns the activities.
+func New(d Deps) *Activities {
+	return &Activities{
+		store: d.Store, histories: d.Histories, publisher: d.Publisher, channels: d.Channels,
+		conditions: d.Conditions, now: d.Now, jitter: d.Jitter, observe: d.Observe, log: d.Log,
+	}
+}
+
+// publication returns the event that a call carries, or else reads it from the
+// history of its run: inputs of regular activities are recorded, so they name
+// the event and do not repeat it.
+func (a *Activities) publication(ctx context.Context, carried *carillon.Publication, run carillon.Run) (*carillon.Publication, error) {
+	if carried != nil {
+		return carried, nil
+	}
+	return a.histories.Publication(ctx, run)
+}

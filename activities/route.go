@@ -1,0 +1,268 @@
+package activities
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/conditions"
+)
+
+// RouteInput asks which subscriptions an event concerns.
+type RouteInput struct {
+	// Run is the asking run; its RunID, the first of the chain, owns the claim.
+	Run carillon.Run `json:"run"`
+	// Publication is the event; nil when it is to be read from Run's history.
+	Publication *carillon.Publication `json:"publication,omitempty"`
+}
+
+// RouteResult is the answer.
+type RouteResult struct {
+	// Duplicate says that another run rang for the event before.
+	Duplicate bool `json:"duplicate,omitempty"`
+	// Plans are the first [PageSize] deliveries, ordered by subscription.
+	Plans []Plan `json:"plans,omitempty"`
+	// More says that there are deliveries after the last plan.
+	More bool `json:"more,omitempty"`
+	// ConditionErrors are subscriptions whose condition could not be
+	// evaluated, which counts as no match.
+	ConditionErrors []carillon.ConditionError `json:"condition_errors,omitempty"`
+}
+
+// Plan is what a run needs to see one delivery through. It never holds a
+// secret, nor an endpoint's path or query.
+type Plan struct {
+	Subscription string                 `json:"subscription"`
+	Name         string                 `json:"name,omitempty"`
+	Channel      string                 `json:"channel"`
+	Host         string                 `json:"host,omitempty"`
+	State        carillon.DeliveryState `json:"state"`
+	// Attempts counts those made before this run took over.
+	Attempts int `json:"attempts,omitempty"`
+	// Delays are the waits before the second attempt, the third, and so on,
+	// with their jitter drawn.
+	Delays     []carillon.Duration    `json:"delays,omitempty"`
+	Disable    carillon.DisablePolicy `json:"disable"`
+	Generation int64                  `json:"generation"`
+}
+
+// maxPlanName bounds the copy of a subscription's name in a plan.
+const maxPlanName = 60
+
+// Route claims the event for the run, matches it, and writes all delivery rows,
+// in one transaction. A claim that the same run made before is read back and
+// never matched again, so a crash loses no subscription and adds none.
+func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, error) {
+	pub, err := a.publication(ctx, in.Publication, in.Run)
+	if err != nil {
+		return RouteResult{}, fmt.Errorf("read event: %w", err)
+	}
+	snap, err := a.snapshots.atLeast(ctx, pub.ConfigVersion, a.store, a.conditions)
+	if err != nil {
+		return RouteResult{}, err
+	}
+	matched, conditionErrors, err := snap.match(ctx, pub)
+	if err != nil {
+		return RouteResult{}, err
+	}
+	now := a.now()
+	rows := make([]carillon.Delivery, len(matched))
+	for i, sub := range matched {
+		rows[i] = carillon.Delivery{
+			EventID: pub.Event.ID, SubscriptionID: sub.ID, State: carillon.Pending,
+			Run:       carillon.Run{WorkflowID: pageID(in.Run.WorkflowID, i/PageSize), RunID: in.Run.RunID},
+			EventType: pub.Event.Type, Channel: sub.Channel, Host: a.host(sub),
+			ReceivedAt: pub.ReceivedAt, UpdatedAt: now,
+		}
+		if sub.State != carillon.Enabled {
+			rows[i].State = carillon.Held
+			rows[i].Error = "the subscription is " + string(sub.State)
+		}
+	}
+	claimed, err := a.store.Claim(ctx, carillon.Claim{
+		Publication: *pub, Run: in.Run, Deliveries: rows, ConditionErrors: conditionErrors,
+	})
+	if err != nil {
+		return RouteResult{}, fmt.Errorf("claim event %s: %w", pub.Event.ID, err)
+	}
+	switch claimed {
+	case carillon.ClaimDuplicate:
+		return RouteResult{Duplicate: true}, nil
+	case carillon.ClaimOwned:
+		rows, err = a.store.DeliveryPage(ctx, pub.Event.ID, in.Run.RunID, "", PageSize+1)
+		if err != nil {
+			return RouteResult{}, fmt.Errorf("read deliveries of %s: %w", pub.Event.ID, err)
+		}
+	}
+	page := a.plan(rows, snap)
+	return RouteResult{Plans: page.Plans, More: page.More, ConditionErrors: conditionErrors}, nil
+}
+
+// PageInput asks for the deliveries that one page of a large fan-out has.
+type PageInput struct {
+	EventID string `json:"event"`
+	// Owner is the run that claimed the event.
+	Owner string `json:"owner"`
+	// After is the last subscription of the page before.
+	After string `json:"after"`
+	// ConfigVersion is the event's.
+	ConfigVersion int64 `json:"config_version"`
+}
+
+// PageResult is one page.
+type PageResult struct {
+	Plans []Plan `json:"plans"`
+	More  bool   `json:"more,omitempty"`
+}
+
+// Page reads one page of the deliveries that Route wrote.
+func (a *Activities) Page(ctx context.Context, in PageInput) (PageResult, error) {
+	snap, err := a.snapshots.atLeast(ctx, in.ConfigVersion, a.store, a.conditions)
+	if err != nil {
+		return PageResult{}, err
+	}
+	rows, err := a.store.DeliveryPage(ctx, in.EventID, in.Owner, in.After, PageSize+1)
+	if err != nil {
+		return PageResult{}, fmt.Errorf("read deliveries of %s: %w", in.EventID, err)
+	}
+	return a.plan(rows, snap), nil
+}
+
+// pageID names the run that sees a page of deliveries through: the event's own
+// run for the first.
+func pageID(eventRun string, page int) string {
+	if page == 0 {
+		return eventRun
+	}
+	return PageWorkflowID(eventRun, page+1)
+}
+
+// PageWorkflowID names the run of page n, from 2, of an event's deliveries.
+func PageWorkflowID(eventRun string, n int) string {
+	return fmt.Sprintf("%s/page/%d", eventRun, n)
+}
+
+// plan makes the first page of rows into plans. A row whose subscription is
+// gone was canceled when that was deleted.
+func (a *Activities) plan(rows []carillon.Delivery, snap *snapshot) PageResult {
+	more := len(rows) > PageSize
+	if more {
+		rows = rows[:PageSize]
+	}
+	plans := make([]Plan, len(rows))
+	for i, row := range rows {
+		plans[i] = Plan{
+			Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host,
+			State: row.State, Attempts: row.Attempts,
+		}
+		sub, ok := snap.byID[row.SubscriptionID]
+		if !ok {
+			plans[i].State = carillon.Canceled
+			continue
+		}
+		plans[i].Name = carillon.Clip(sub.Name, maxPlanName)
+		plans[i].Delays = a.delays(sub.Retry.Schedule)
+		plans[i].Disable = sub.Retry.Disable
+		plans[i].Generation = sub.Generation
+	}
+	return PageResult{Plans: plans, More: more}
+}
+
+// delays draws each delay out by 0 to 10 %, so that deliveries which failed
+// together do not come back together.
+func (a *Activities) delays(schedule []carillon.Duration) []carillon.Duration {
+	drawn := make([]carillon.Duration, len(schedule))
+	for i, d := range schedule {
+		extra := time.Duration(float64(d) * 0.1 * a.jitter())
+		drawn[i] = carillon.Duration((time.Duration(d) + extra).Round(time.Millisecond))
+	}
+	return drawn
+}
+
+func (a *Activities) host(sub *entry) string {
+	if sender, ok := a.channels[sub.Channel]; ok {
+		return carillon.Clip(sender.Host(sub.Endpoint), carillon.MaxHostBytes)
+	}
+	return ""
+}
+
+// match returns the subscriptions that the event concerns, ordered by id: the
+// cheap tests first, then the conditions.
+func (s *snapshot) match(ctx context.Context, pub *carillon.Publication) ([]*entry, []carillon.ConditionError, error) {
+	event := pub.Event
+	facts, err := factsOf(event)
+	if err != nil {
+		return nil, nil, err
+	}
+	var matched []*entry
+	var failures []carillon.ConditionError
+	var input *conditions.Input
+	for _, sub := range s.entries {
+		if sub.CreatedVersion > pub.ConfigVersion ||
+			!sub.MatchesType(event.Type) || !sub.MatchesScope(event.Scope) ||
+			facts.Cached && !sub.IncludeCached ||
+			carillon.IsOwn(event.Type) && facts.Subscription == sub.ID {
+			continue
+		}
+		if sub.Condition == "" {
+			matched = append(matched, sub)
+			continue
+		}
+		if input == nil {
+			if input, err = conditions.NewInput(event); err != nil {
+				return nil, nil, fmt.Errorf("read event %s: %w", event.ID, err)
+			}
+		}
+		ok, err := sub.evaluate(ctx, input)
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return nil, nil, ctx.Err()
+		case err != nil:
+			if len(failures) < carillon.MaxConditionErrors {
+				failures = append(failures, carillon.ConditionError{
+					SubscriptionID: sub.ID, Error: carillon.Clip(err.Error(), carillon.MaxErrorBytes),
+				})
+			}
+		case ok:
+			matched = append(matched, sub)
+		}
+	}
+	slices.SortFunc(matched, func(x, y *entry) int { return cmp.Compare(x.ID, y.ID) })
+	return matched, failures, nil
+}
+
+func (e *entry) evaluate(ctx context.Context, in *conditions.Input) (bool, error) {
+	if e.broken != nil {
+		return false, e.broken
+	}
+	return e.condition.Match(ctx, in)
+}
+
+// facts are what routing reads from an event's data.
+type facts struct {
+	// Cached marks a package that was only cached from elsewhere.
+	Cached bool
+	// Subscription is the one that an event of Carillon's own is about.
+	Subscription string
+}
+
+func factsOf(e carillon.Event) (facts, error) {
+	var data struct {
+		Cached       any `json:"cached"`
+		Subscription any `json:"subscription"`
+	}
+	if err := json.Unmarshal(e.Data, &data); err != nil {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			return facts{}, fmt.Errorf("read data of event %s: %w", e.ID, syntax)
+		}
+		return facts{}, nil // data that is no object has no facts
+	}
+	cached, _ := data.Cached.(bool)
+	subscription, _ := data.Subscription.(string)
+	return facts{Cached: cached, Subscription: subscription}, nil
+}

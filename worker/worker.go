@@ -1,0 +1,75 @@
+// Package worker runs Carillon's workflows and activities against a Temporal
+// server. It is the only place that registers them, so that a name is bound
+// once; it holds no logic of its own.
+package worker
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/carillon-dev/carillon/activities"
+	"github.com/carillon-dev/carillon/workflows"
+)
+
+const (
+	// stopTimeout lets an attempt that was begun (30 s at most) end before the
+	// process does. The SDK's own default abandons it.
+	stopTimeout = 40 * time.Second
+	// pollers keeps the queues drained without taking both cores of a small
+	// machine; more gained nothing when measured.
+	pollers = 8
+)
+
+// Worker polls both task queues.
+type Worker struct {
+	dispatch   worker.Worker
+	deliveries worker.Worker
+}
+
+// New returns a worker that is not started. For eager starts, the client must
+// be the one that starts runs.
+func New(c client.Client, a *activities.Activities) *Worker {
+	options := worker.Options{
+		WorkerStopTimeout:                stopTimeout,
+		MaxConcurrentWorkflowTaskPollers: pollers,
+		MaxConcurrentActivityTaskPollers: pollers,
+	}
+	w := &Worker{dispatch: worker.New(c, workflows.DispatchQueue, options)}
+	options.DisableWorkflowWorker = true
+	w.deliveries = worker.New(c, workflows.DeliveriesQueue, options)
+
+	w.dispatch.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+	for name, fn := range map[string]any{
+		activities.Route: a.Route, activities.Page: a.Page, activities.Attempt: a.Attempt,
+		activities.Record: a.Record, activities.Disable: a.Disable,
+	} {
+		w.dispatch.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
+	}
+	w.deliveries.RegisterActivityWithOptions(a.Attempt, activity.RegisterOptions{Name: activities.Attempt})
+	return w
+}
+
+// Start begins to poll. It fails when the server does not answer.
+func (w *Worker) Start() error {
+	if err := w.dispatch.Start(); err != nil {
+		return fmt.Errorf("start worker of %s: %w", workflows.DispatchQueue, err)
+	}
+	if err := w.deliveries.Start(); err != nil {
+		w.dispatch.Stop()
+		return fmt.Errorf("start worker of %s: %w", workflows.DeliveriesQueue, err)
+	}
+	return nil
+}
+
+// Stop ends polling and waits for attempts under way.
+func (w *Worker) Stop() {
+	done := make(chan struct{})
+	go func() { defer close(done); w.deliveries.Stop() }()
+	w.dispatch.Stop()
+	<-done
+}

@@ -1,0 +1,213 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/activities"
+)
+
+// delivery is one delivery under way in a run.
+type delivery struct {
+	activities.Plan
+	state         carillon.DeliveryState
+	attempts      int
+	status        int
+	err           string
+	durationMS    int64
+	nextAt        time.Time
+	firstFailedAt time.Time
+
+	// wait is how long to wait before the next attempt.
+	wait    time.Duration
+	waiting bool
+	wake    workflow.Channel    // receives "retry-now"
+	cancel  workflow.CancelFunc // ends the delivery; set once it is in trouble
+	// disable is what is left to decide about the subscription.
+	disable *activities.DisableInput
+}
+
+// open reports whether the delivery is still under way.
+func (dl *delivery) open() bool { return dl.state == carillon.Pending || dl.state == carillon.Retrying }
+
+// tryLocally makes an attempt within the workflow task.
+func (d *dispatch) tryLocally(ctx workflow.Context, dl *delivery) workflow.Future {
+	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: attemptTimeout, ScheduleToCloseTimeout: attemptTimeout, RetryPolicy: once,
+		Summary: dl.attemptSummary(),
+	})
+	return workflow.ExecuteLocalActivity(ctx, activities.Attempt, activities.AttemptInput{
+		Run: d.event, Publication: d.publication, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
+	})
+}
+
+// try makes an attempt as a regular activity. It names the event and does not
+// repeat it, so that a history grows by attempts, not by payloads.
+func (d *dispatch) try(ctx workflow.Context, dl *delivery) (a carillon.Attempt, err error) {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: DeliveriesQueue, StartToCloseTimeout: attemptTimeout, RetryPolicy: once,
+		// An attempt that was begun ends and counts, also when its delivery is
+		// canceled: it may have arrived.
+		WaitForCancellation: true,
+		Summary:             dl.attemptSummary(),
+		Priority:            temporal.Priority{FairnessKey: dl.Subscription},
+	})
+	err = workflow.ExecuteActivity(ctx, activities.Attempt, activities.AttemptInput{
+		Run: d.event, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
+	}).Get(ctx, &a)
+	return a, err
+}
+
+// deliver sees one delivery in trouble through to its end.
+func (d *dispatch) deliver(ctx workflow.Context, dl *delivery) {
+	for dl.open() {
+		if canceled := d.pause(ctx, dl); canceled {
+			d.settle(ctx, dl, carillon.Attempt{Outcome: carillon.OutcomeCanceled, Error: "canceled"}, nil)
+		} else {
+			a, err := d.try(ctx, dl)
+			d.settle(ctx, dl, a, err)
+		}
+		d.record(ctx, dl)
+		d.show(ctx)
+	}
+	d.decideSubscription(ctx, dl)
+}
+
+// pause waits until the delivery's next attempt is due, or somebody wants it
+// now. It reports whether the delivery was canceled instead.
+func (d *dispatch) pause(ctx workflow.Context, dl *delivery) (canceled bool) {
+	timerCtx, stop := workflow.WithCancel(ctx)
+	defer stop()
+	dl.wake.ReceiveAsync(nil) // asked for while the last timer fired: that attempt is made
+	timer := workflow.NewTimerWithOptions(timerCtx, dl.wait, workflow.TimerOptions{Summary: dl.waitSummary()})
+	dl.waiting = true
+	defer func() { dl.waiting = false }()
+	workflow.NewSelector(ctx).
+		AddFuture(timer, func(workflow.Future) {}).
+		AddReceive(dl.wake, func(c workflow.ReceiveChannel, _ bool) { c.Receive(ctx, nil) }).
+		AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {}).
+		Select(ctx)
+	return ctx.Err() != nil
+}
+
+// settle decides what an attempt means for its delivery. err is set when the
+// attempt broke off without a result.
+func (d *dispatch) settle(ctx workflow.Context, dl *delivery, a carillon.Attempt, err error) {
+	switch {
+	case temporal.IsCanceledError(err):
+		a = carillon.Attempt{Outcome: carillon.OutcomeCanceled, Error: "canceled"}
+	case err != nil:
+		// The worker was lost: it may have arrived, and it counts.
+		a = carillon.Attempt{Outcome: carillon.OutcomeRetry, Error: "the attempt broke off: " + brokenReason(err)}
+	}
+	now := workflow.Now(ctx)
+	dl.nextAt, dl.wait, dl.err = time.Time{}, 0, a.Error
+	switch a.Outcome {
+	case carillon.OutcomeHeld:
+		dl.state = carillon.Held
+	case carillon.OutcomeCanceled:
+		dl.state = carillon.Canceled
+	case carillon.OutcomeThrottled:
+		dl.wait = time.Duration(a.RetryAfter)
+		dl.nextAt = now.Add(dl.wait)
+	default:
+		dl.attempts++
+		dl.durationMS, dl.status = a.DurationMS, 0
+		if a.Response != nil {
+			dl.status = a.Response.Status
+		}
+		if a.Outcome != carillon.OutcomeDelivered && dl.firstFailedAt.IsZero() {
+			dl.firstFailedAt = now
+		}
+		d.settleAttempt(ctx, dl, a)
+	}
+	if dl.state != carillon.Succeeded {
+		d.troubled = true
+	}
+	// A canceled run makes no further attempt.
+	if ctx.Err() != nil && dl.open() {
+		dl.state, dl.nextAt, dl.err = carillon.Canceled, time.Time{}, "canceled"
+	}
+}
+
+// settleAttempt decides after an attempt that was made.
+func (d *dispatch) settleAttempt(ctx workflow.Context, dl *delivery, a carillon.Attempt) {
+	switch {
+	case a.Outcome == carillon.OutcomeDelivered:
+		dl.state = carillon.Succeeded
+	case a.Outcome == carillon.OutcomeRetry && dl.attempts <= len(dl.Delays):
+		dl.state = carillon.Retrying
+		dl.wait = dl.delay(time.Duration(a.RetryAfter))
+		dl.nextAt = workflow.Now(ctx).Add(dl.wait)
+	default: // out of attempts, rejected or gone
+		dl.state = carillon.Failed
+		if a.Outcome == carillon.OutcomeReject {
+			return
+		}
+		dl.disable = &activities.DisableInput{
+			EventID: d.eventID, EventType: d.eventType, SubscriptionID: dl.Subscription, Generation: dl.Generation,
+			Run: workflow.GetInfo(ctx).FirstRunID, Policy: dl.Disable, FirstFailedAt: dl.firstFailedAt,
+			Gone: a.Outcome == carillon.OutcomeGone, Attempts: dl.attempts, Status: dl.status, Error: dl.err,
+			At: workflow.Now(ctx),
+		}
+	}
+}
+
+// delay returns the wait before the next attempt. What the receiver asked for
+// makes it longer, never shorter, and at most as long as the step after it.
+func (dl *delivery) delay(asked time.Duration) time.Duration {
+	step := dl.attempts - 1
+	delay := time.Duration(dl.Delays[step])
+	limit := delay
+	if step+1 < len(dl.Delays) {
+		limit = time.Duration(dl.Delays[step+1])
+	}
+	return max(delay, min(asked, limit))
+}
+
+// decideSubscription disables the subscription of a delivery that failed for
+// good.
+func (d *dispatch) decideSubscription(ctx workflow.Context, dl *delivery) {
+	if dl.disable == nil {
+		return
+	}
+	// What was decided is carried out, also when the run is canceled by now.
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	var out activities.DisableResult
+	if err := d.insist(ctx, activities.Disable, dl.disable, &out, "disable "+dl.label()); err != nil {
+		workflow.GetLogger(ctx).Error("disable broke off", "subscription", dl.Subscription, "error", err)
+	}
+	dl.disable = nil
+}
+
+// record writes where deliveries stand into the index.
+func (d *dispatch) record(ctx workflow.Context, deliveries ...*delivery) {
+	if len(deliveries) == 0 {
+		return
+	}
+	in := activities.RecordInput{EventID: d.eventID, Owner: d.event.RunID, Rows: make([]activities.Row, len(deliveries))}
+	for i, dl := range deliveries {
+		in.Rows[i] = activities.Row{
+			Subscription: dl.Subscription, State: dl.state, Attempts: dl.attempts, Status: dl.status, Error: dl.err,
+			DurationMS: dl.durationMS, NextAt: dl.nextAt, FirstFailedAt: dl.firstFailedAt,
+		}
+	}
+	// Also a canceled run tells the index.
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	if err := d.must(ctx, activities.Record, in, in, nil, "record"); err != nil {
+		workflow.GetLogger(ctx).Error("record broke off", "error", err)
+	}
+}
+
+// brokenReason says why an activity ended without a result.
+func brokenReason(err error) string {
+	if timeout, ok := errors.AsType[*temporal.TimeoutError](err); ok {
+		return fmt.Sprintf("no answer from its worker (%s)", timeout.TimeoutType())
+	}
+	return "its worker failed"
+}

@@ -1,0 +1,277 @@
+package workflows
+
+import (
+	"errors"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/activities"
+)
+
+// DispatchType is the registered name of the workflow [Dispatch].
+const DispatchType = "Dispatch"
+
+// DispatchInput starts a Dispatch run: with an event, or with one page of the
+// deliveries that the event's own run routed.
+type DispatchInput struct {
+	// Publication is the event; nil in the run of a page.
+	Publication *carillon.Publication `json:"publication,omitempty"`
+	// Page is set in the run of a page.
+	Page *PageRef `json:"page,omitempty"`
+	// SearchAttributes says that the server has Carillon's search attributes.
+	SearchAttributes bool `json:"search_attributes,omitempty"`
+}
+
+// PageRef names a page of an event's deliveries.
+type PageRef struct {
+	// Run is the run that carries the event and owns its claim.
+	Run           carillon.Run `json:"run"`
+	EventID       string       `json:"event"`
+	EventType     string       `json:"event_type"`
+	Summary       string       `json:"summary"`
+	ConfigVersion int64        `json:"config_version"`
+	// Number counts from 2: the event's own run has the first page.
+	Number int `json:"number"`
+	// After is the last subscription of the page before.
+	After string `json:"after"`
+}
+
+// DispatchResult counts what became of a run's deliveries.
+type DispatchResult struct {
+	// Duplicate says that another run rang for the event; this one did nothing.
+	Duplicate bool `json:"duplicate,omitempty"`
+	Succeeded int  `json:"succeeded"`
+	Failed    int  `json:"failed"`
+	Held      int  `json:"held"`
+	Canceled  int  `json:"canceled"`
+	// MorePages says that further deliveries went to runs of their own.
+	MorePages bool `json:"more_pages,omitempty"`
+	// ConditionErrors counts conditions that could not be evaluated.
+	ConditionErrors int `json:"condition_errors,omitempty"`
+}
+
+// Dispatch takes one event to everybody it concerns.
+func Dispatch(ctx workflow.Context, in DispatchInput) (DispatchResult, error) {
+	d := newDispatch(ctx, in)
+	if err := d.handle(ctx); err != nil {
+		return DispatchResult{}, err
+	}
+	if err := d.route(ctx); err != nil {
+		return DispatchResult{}, err
+	}
+	if err := d.startNextPage(ctx); err != nil {
+		return DispatchResult{}, err
+	}
+	d.firstTries(ctx)
+	d.seeThrough(ctx)
+	// An update that was accepted is answered before the run ends.
+	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+		return d.result, err
+	}
+	d.count()
+	return d.result, ctx.Err()
+}
+
+// dispatch is the state of a run.
+type dispatch struct {
+	// event is the run whose history holds the event; its RunID owns the claim.
+	event         carillon.Run
+	publication   *carillon.Publication
+	page          *PageRef
+	eventID       string
+	eventType     string
+	summary       string
+	configVersion int64
+	attributes    bool
+
+	deliveries []*delivery // ordered by subscription
+	more       bool        // there are deliveries after these
+	troubled   bool        // something was not delivered at the first try
+	shown      shown
+	result     DispatchResult
+}
+
+func newDispatch(ctx workflow.Context, in DispatchInput) *dispatch {
+	info := workflow.GetInfo(ctx)
+	d := &dispatch{attributes: in.SearchAttributes, page: in.Page, publication: in.Publication}
+	if in.Page != nil {
+		d.event, d.eventID, d.eventType = in.Page.Run, in.Page.EventID, in.Page.EventType
+		d.summary, d.configVersion = in.Page.Summary, in.Page.ConfigVersion
+		return d
+	}
+	// The first run of the chain keeps the claim over a reset.
+	d.event = carillon.Run{WorkflowID: info.WorkflowExecution.ID, RunID: info.FirstRunID}
+	d.eventID, d.eventType = in.Publication.Event.ID, in.Publication.Event.Type
+	d.summary, d.configVersion = Summary(in.Publication.Event), in.Publication.ConfigVersion
+	return d
+}
+
+// route finds out whom the event concerns.
+func (d *dispatch) route(ctx workflow.Context) error {
+	var plans []activities.Plan
+	if d.page != nil {
+		var out activities.PageResult
+		in := activities.PageInput{
+			EventID: d.eventID, Owner: d.event.RunID, After: d.page.After, ConfigVersion: d.configVersion,
+		}
+		if err := d.must(ctx, activities.Page, in, in, &out, "read deliveries"); err != nil {
+			return err
+		}
+		plans, d.more = out.Plans, out.More
+	} else {
+		var out activities.RouteResult
+		local := activities.RouteInput{Run: d.event, Publication: d.publication}
+		if err := d.must(ctx, activities.Route, local, activities.RouteInput{Run: d.event}, &out, d.summary); err != nil {
+			return err
+		}
+		plans, d.more = out.Plans, out.More
+		d.result.Duplicate = out.Duplicate
+		d.result.ConditionErrors = len(out.ConditionErrors)
+		d.shown.conditionErrors = out.ConditionErrors
+	}
+	d.deliveries = make([]*delivery, len(plans))
+	for i, plan := range plans {
+		d.deliveries[i] = &delivery{
+			Plan: plan, state: plan.State, attempts: plan.Attempts, wake: workflow.NewBufferedChannel(ctx, 1),
+		}
+	}
+	return nil
+}
+
+// startNextPage hands the deliveries after this page to a run of their own, so
+// that no history grows beyond one page. It outlives this run.
+func (d *dispatch) startNextPage(ctx workflow.Context) error {
+	if !d.more {
+		return nil
+	}
+	number := 2
+	if d.page != nil {
+		number = d.page.Number + 1
+	}
+	next := PageRef{
+		Run: d.event, EventID: d.eventID, EventType: d.eventType, Summary: d.summary,
+		ConfigVersion: d.configVersion, Number: number, After: d.deliveries[len(d.deliveries)-1].Subscription,
+	}
+	child := workflow.ExecuteChildWorkflow(
+		workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+			WorkflowID:            activities.PageWorkflowID(d.event.WorkflowID, number),
+			WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+			ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
+			WorkflowTaskTimeout:   taskTimeout,
+			StaticSummary:         d.summary,
+		}),
+		DispatchType, DispatchInput{Page: &next, SearchAttributes: d.attributes},
+	)
+	d.result.MorePages = true
+	err := child.GetChildWorkflowExecution().Get(ctx, nil)
+	if _, ok := errors.AsType[*temporal.ChildWorkflowExecutionAlreadyStartedError](err); ok {
+		return nil // this run was reset to before the start
+	}
+	return err
+}
+
+// firstTries attempts all deliveries at once, as local activities in one
+// workflow task: on the way that is healthy, a run costs what an empty run
+// costs.
+func (d *dispatch) firstTries(ctx workflow.Context) {
+	tries := make([]workflow.Future, len(d.deliveries))
+	for i, dl := range d.deliveries {
+		if dl.open() {
+			tries[i] = d.tryLocally(ctx, dl)
+		}
+	}
+	var tried []*delivery
+	for i, dl := range d.deliveries {
+		if tries[i] == nil {
+			continue
+		}
+		var a carillon.Attempt
+		err := tries[i].Get(ctx, &a)
+		d.settle(ctx, dl, a, err)
+		tried = append(tried, dl)
+	}
+	d.record(ctx, tried...)
+	d.show(ctx)
+}
+
+// seeThrough waits for the deliveries that are in trouble, each on its own.
+func (d *dispatch) seeThrough(ctx workflow.Context) {
+	wg := workflow.NewWaitGroup(ctx)
+	for _, dl := range d.deliveries {
+		if !dl.open() && dl.disable == nil {
+			continue
+		}
+		wg.Add(1)
+		// Made here and not in the coroutine, so that an update finds it.
+		var own workflow.Context
+		own, dl.cancel = workflow.WithCancel(ctx)
+		workflow.Go(own, func(ctx workflow.Context) {
+			defer wg.Done()
+			d.deliver(ctx, dl)
+		})
+	}
+	// The coroutines end by themselves when ctx is canceled, after they have
+	// recorded that.
+	detached, _ := workflow.NewDisconnectedContext(ctx)
+	wg.Wait(detached)
+}
+
+func (d *dispatch) count() {
+	for _, dl := range d.deliveries {
+		switch dl.state {
+		case carillon.Succeeded:
+			d.result.Succeeded++
+		case carillon.Failed:
+			d.result.Failed++
+		case carillon.Held:
+			d.result.Held++
+		case carillon.Canceled:
+			d.result.Canceled++
+		}
+	}
+}
+
+// Time limits of activities.
+const (
+	// bookTimeout is for what only talks to the database.
+	bookTimeout = 10 * time.Second
+	// attemptTimeout is above a sender's own limit (30 s), so that the sender
+	// reports its timeout itself.
+	attemptTimeout = 40 * time.Second
+	// taskTimeout is above attemptTimeout, so that a slow receiver costs no
+	// heartbeat of the workflow task.
+	taskTimeout = 60 * time.Second
+)
+
+// once is the retry policy of local activities and attempts: who retries, and
+// when, is the workflow's to decide.
+var once = &temporal.RetryPolicy{MaximumAttempts: 1}
+
+// must runs a step that only needs the database: as a local activity, and when
+// that fails as a regular one that is retried until it succeeds. The regular
+// input is recorded, so it holds no event. Its only error is cancellation.
+func (d *dispatch) must(ctx workflow.Context, name string, local, regular, out any, summary string) error {
+	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: bookTimeout, ScheduleToCloseTimeout: bookTimeout, RetryPolicy: once, Summary: summary,
+	}), name, local).Get(ctx, out)
+	if err == nil || temporal.IsCanceledError(err) {
+		return err
+	}
+	return d.insist(ctx, name, regular, out, summary)
+}
+
+// insist runs a regular activity until it succeeds.
+func (d *dispatch) insist(ctx workflow.Context, name string, in, out any, summary string) error {
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue: DispatchQueue, StartToCloseTimeout: bookTimeout, Summary: summary,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval: time.Second, BackoffCoefficient: 2,
+			// A part that was away is used again soon after it is back.
+			MaximumInterval: 10 * time.Second,
+		},
+	}), name, in).Get(ctx, out)
+}

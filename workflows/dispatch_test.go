@@ -1,0 +1,584 @@
+package workflows_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/activities"
+	"github.com/carillon-dev/carillon/workflows"
+)
+
+// start is when every test's run begins.
+var start = time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)
+
+// scripted stands in for the activities: it answers from a script and keeps
+// what it was asked.
+type scripted struct {
+	mu sync.Mutex
+	// route is the answer of Route; pages those of Page.
+	route activities.RouteResult
+	pages []activities.PageResult
+	// replies are the outcomes of a subscription's attempts, in order; the last
+	// one stays.
+	replies map[string][]carillon.Attempt
+	// localFails makes a local activity of the name fail.
+	localFails map[string]bool
+
+	now      func() time.Time
+	attempts []tried
+	records  []activities.RecordInput
+	disables []activities.DisableInput
+	regular  map[string]int
+	inputs   []activities.RouteInput
+}
+
+// tried is an attempt that was asked for.
+type tried struct {
+	Subscription string
+	Number       int
+	After        time.Duration
+	Local        bool
+	HasEvent     bool
+}
+
+var errAway = errors.New("away")
+
+func (s *scripted) seen(ctx context.Context, name string) error {
+	if activity.GetInfo(ctx).IsLocalActivity {
+		if s.localFails[name] {
+			return errAway
+		}
+		return nil
+	}
+	if s.regular == nil {
+		s.regular = map[string]int{}
+	}
+	s.regular[name]++
+	return nil
+}
+
+func (s *scripted) Route(ctx context.Context, in activities.RouteInput) (activities.RouteResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inputs = append(s.inputs, in)
+	return s.route, s.seen(ctx, activities.Route)
+}
+
+func (s *scripted) Page(ctx context.Context, _ activities.PageInput) (activities.PageResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.seen(ctx, activities.Page); err != nil {
+		return activities.PageResult{}, err
+	}
+	page := s.pages[0]
+	s.pages = s.pages[1:]
+	return page, nil
+}
+
+func (s *scripted) Attempt(ctx context.Context, in activities.AttemptInput) (carillon.Attempt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.seen(ctx, activities.Attempt); err != nil {
+		return carillon.Attempt{}, err
+	}
+	s.attempts = append(s.attempts, tried{
+		Subscription: in.SubscriptionID, Number: in.Number, After: s.now().Sub(start),
+		Local: activity.GetInfo(ctx).IsLocalActivity, HasEvent: in.Publication != nil,
+	})
+	reply, replies := delivered(), s.replies[in.SubscriptionID]
+	if len(replies) > 0 {
+		reply = replies[0]
+	}
+	if len(replies) > 1 {
+		s.replies[in.SubscriptionID] = replies[1:]
+	}
+	reply.SubscriptionID, reply.Number, reply.EventID = in.SubscriptionID, in.Number, "evt_1"
+	reply.StartedAt = s.now()
+	if reply.Error == "panic" {
+		return carillon.Attempt{}, temporal.NewNonRetryableApplicationError("panic", "Panic", nil)
+	}
+	return reply, nil
+}
+
+func (s *scripted) Record(ctx context.Context, in activities.RecordInput) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.seen(ctx, activities.Record); err != nil {
+		return err
+	}
+	s.records = append(s.records, in)
+	return nil
+}
+
+func (s *scripted) Disable(ctx context.Context, in activities.DisableInput) (activities.DisableResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.disables = append(s.disables, in)
+	return activities.DisableResult{Disabled: true}, s.seen(ctx, activities.Disable)
+}
+
+// last returns what was last recorded of each subscription.
+func (s *scripted) last() map[string]activities.Row {
+	rows := map[string]activities.Row{}
+	for _, r := range s.records {
+		for _, row := range r.Rows {
+			rows[row.Subscription] = row
+		}
+	}
+	return rows
+}
+
+// after returns when each attempt of a subscription was made.
+func (s *scripted) after(subscription string) []time.Duration {
+	var at []time.Duration
+	for _, a := range s.attempts {
+		if a.Subscription == subscription {
+			at = append(at, a.After)
+		}
+	}
+	return at
+}
+
+func registerScripted(r interface {
+	RegisterActivityWithOptions(a any, options activity.RegisterOptions)
+}, s *scripted) {
+	for name, fn := range map[string]any{
+		activities.Route: s.Route, activities.Page: s.Page, activities.Attempt: s.Attempt,
+		activities.Record: s.Record, activities.Disable: s.Disable,
+	} {
+		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
+	}
+}
+
+// newRun returns a run in virtual time with scripted activities.
+func newRun(t *testing.T, s *scripted) *testsuite.TestWorkflowEnvironment {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetStartTime(start)
+	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "event/evt_1", TaskQueue: workflows.DispatchQueue})
+	env.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+	s.now = env.Now
+	if s.replies == nil {
+		s.replies = map[string][]carillon.Attempt{}
+	}
+	registerScripted(env, s)
+	return env
+}
+
+func input() workflows.DispatchInput {
+	return workflows.DispatchInput{
+		Publication: &carillon.Publication{
+			Event: carillon.Event{
+				ID: "evt_1", Type: "package.added", Source: "registry.example.com",
+				Scope: map[string]string{"feed": "internal-utils"}, Subject: "pkg:nuget/MyCorp.CoolUtils@3.2.0",
+				Time: start, Data: json.RawMessage(`{"package":"MyCorp.CoolUtils","version":"3.2.0"}`),
+			},
+			Fingerprint: "f", ConfigVersion: 7, ReceivedAt: start,
+		},
+		SearchAttributes: true,
+	}
+}
+
+func plan(subscription string) activities.Plan {
+	return activities.Plan{
+		Subscription: subscription, Name: "watchers " + subscription, Channel: "webhook", Host: "hooks.example.com",
+		State: carillon.Pending, Delays: carillon.DefaultRetry().Schedule, Disable: carillon.DisableExhausted, Generation: 3,
+	}
+}
+
+func plans(subscriptions ...string) activities.RouteResult {
+	var out activities.RouteResult
+	for _, s := range subscriptions {
+		out.Plans = append(out.Plans, plan(s))
+	}
+	return out
+}
+
+func status(outcome carillon.Outcome, code int) carillon.Attempt {
+	return carillon.Attempt{
+		Outcome: outcome, Error: fmt.Sprintf("HTTP %d", code), DurationMS: 12,
+		Response: &carillon.Response{Status: code},
+	}
+}
+
+func delivered() carillon.Attempt {
+	a := status(carillon.OutcomeDelivered, 200)
+	a.Error = ""
+	return a
+}
+func failing() carillon.Attempt { return status(carillon.OutcomeRetry, 503) }
+
+func result(t *testing.T, env *testsuite.TestWorkflowEnvironment) workflows.DispatchResult {
+	t.Helper()
+	require.True(t, env.IsWorkflowCompleted())
+	require.NoError(t, env.GetWorkflowError())
+	var out workflows.DispatchResult
+	require.NoError(t, env.GetWorkflowResult(&out))
+	return out
+}
+
+func TestDispatchOfAHealthyEventIsOneAttemptAndOneRecordWithoutTimers(t *testing.T) {
+	t.Parallel()
+	s := &scripted{route: plans("sub_a", "sub_b"), replies: map[string][]carillon.Attempt{
+		"sub_a": {delivered()}, "sub_b": {delivered()},
+	}}
+	env := newRun(t, s)
+	env.SetOnTimerScheduledListener(func(string, time.Duration) { t.Error("a healthy run has no timer") })
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.Equal(t, workflows.DispatchResult{Succeeded: 2}, result(t, env))
+	require.Len(t, s.attempts, 2)
+	for _, a := range s.attempts {
+		require.True(t, a.Local)
+		require.True(t, a.HasEvent)
+	}
+	require.Len(t, s.records, 1, "all rows in one statement")
+	require.Len(t, s.records[0].Rows, 2)
+	require.Empty(t, s.regular)
+	require.Equal(t, carillon.Succeeded, s.last()["sub_a"].State)
+	require.Equal(t, 200, s.last()["sub_a"].Status)
+}
+
+func TestDispatchTriesAFailingReceiverOverEightySevenHoursAndThenDisablesOnce(t *testing.T) {
+	t.Parallel()
+	s := &scripted{route: plans("sub_a"), replies: map[string][]carillon.Attempt{"sub_a": {failing()}}}
+	env := newRun(t, s)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.Equal(t, workflows.DispatchResult{Failed: 1}, result(t, env))
+	var want []time.Duration
+	at := time.Duration(0)
+	for _, delay := range []time.Duration{
+		0, time.Minute, 5 * time.Minute, 30 * time.Minute, 3 * time.Hour, 12 * time.Hour, 24 * time.Hour, 48 * time.Hour,
+	} {
+		at += delay
+		want = append(want, at)
+	}
+	require.Equal(t, want, s.after("sub_a"))
+	require.Equal(t, 87*time.Hour+36*time.Minute, at)
+	require.Len(t, s.disables, 1)
+	disable := s.disables[0]
+	require.Equal(t, "sub_a", disable.SubscriptionID)
+	require.Equal(t, int64(3), disable.Generation)
+	require.Equal(t, 8, disable.Attempts)
+	require.False(t, disable.Gone)
+	require.Equal(t, start, disable.FirstFailedAt.UTC())
+	row := s.last()["sub_a"]
+	require.Equal(t, carillon.Failed, row.State)
+	require.Equal(t, 8, row.Attempts)
+	require.True(t, row.NextAt.IsZero())
+	for _, a := range s.attempts[1:] {
+		require.False(t, a.Local)
+		require.False(t, a.HasEvent, "a recorded input names the event and does not repeat it")
+	}
+}
+
+func TestDispatchRecoversWhenTheReceiverDoes(t *testing.T) {
+	t.Parallel()
+	s := &scripted{route: plans("sub_a", "sub_b"), replies: map[string][]carillon.Attempt{
+		"sub_a": {failing(), failing(), delivered()}, "sub_b": {delivered()},
+	}}
+	env := newRun(t, s)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.Equal(t, workflows.DispatchResult{Succeeded: 2}, result(t, env))
+	require.Equal(t, []time.Duration{0, time.Minute, 6 * time.Minute}, s.after("sub_a"))
+	require.Equal(t, []time.Duration{0}, s.after("sub_b"))
+	require.Empty(t, s.disables)
+	first := s.records[0].Rows[0]
+	require.Equal(t, carillon.Retrying, first.State)
+	require.Equal(t, start.Add(time.Minute), first.NextAt.UTC())
+	require.Equal(t, carillon.Succeeded, s.last()["sub_a"].State)
+}
+
+func TestDispatchFinalOutcomes(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name         string
+		reply        carillon.Attempt
+		state        carillon.DeliveryState
+		wantDisable  bool
+		wantAttempts int
+	}{
+		{"gone disables at once", status(carillon.OutcomeGone, 410), carillon.Failed, true, 1},
+		{"reject fails and disables nothing", carillon.Attempt{Outcome: carillon.OutcomeReject, Error: "address not allowed"}, carillon.Failed, false, 1},
+		{"a subscription that takes none holds, and no attempt is counted", carillon.Attempt{Outcome: carillon.OutcomeHeld}, carillon.Held, false, 0},
+		{"a deleted subscription cancels, and no attempt is counted", carillon.Attempt{Outcome: carillon.OutcomeCanceled}, carillon.Canceled, false, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := &scripted{route: plans("sub_a"), replies: map[string][]carillon.Attempt{"sub_a": {tt.reply}}}
+			env := newRun(t, s)
+			env.ExecuteWorkflow(workflows.DispatchType, input())
+			result(t, env)
+			row := s.last()["sub_a"]
+			require.Equal(t, tt.state, row.State)
+			require.Equal(t, tt.wantAttempts, row.Attempts)
+			require.Len(t, s.attempts, 1)
+			if tt.wantDisable {
+				require.Len(t, s.disables, 1)
+				require.True(t, s.disables[0].Gone)
+			} else {
+				require.Empty(t, s.disables)
+			}
+		})
+	}
+}
+
+func TestDispatchRetryAfterMovesTheNextAttemptLaterNeverEarlier(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		asked time.Duration
+		want  time.Duration
+	}{
+		{"shorter than the step is ignored", 5 * time.Second, time.Minute},
+		{"longer moves it", 3 * time.Minute, 3 * time.Minute},
+		{"at most to the next step", 24 * time.Hour, 5 * time.Minute},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			busy := status(carillon.OutcomeRetry, 429)
+			busy.RetryAfter = carillon.Duration(tt.asked)
+			s := &scripted{route: plans("sub_a"), replies: map[string][]carillon.Attempt{"sub_a": {busy, delivered()}}}
+			env := newRun(t, s)
+			env.ExecuteWorkflow(workflows.DispatchType, input())
+			result(t, env)
+			require.Equal(t, []time.Duration{0, tt.want}, s.after("sub_a"))
+		})
+	}
+}
+
+func TestDispatchDoesNotCountAnAttemptThatCarillonCouldNotMake(t *testing.T) {
+	t.Parallel()
+	away := carillon.Attempt{Outcome: carillon.OutcomeThrottled, RetryAfter: carillon.Duration(5 * time.Second), Error: "the database is away"}
+	short := plans("sub_a")
+	short.Plans[0].Delays = []carillon.Duration{carillon.Duration(time.Second)}
+	s := &scripted{route: short, replies: map[string][]carillon.Attempt{"sub_a": {away, away, away, away, delivered()}}}
+	env := newRun(t, s)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.Equal(t, workflows.DispatchResult{Succeeded: 1}, result(t, env))
+	require.Equal(t, 1, s.last()["sub_a"].Attempts)
+	for _, a := range s.attempts {
+		require.Equal(t, 1, a.Number)
+	}
+	require.Empty(t, s.disables)
+}
+
+func TestDispatchCountsAnAttemptThatBrokeOffAsRetry(t *testing.T) {
+	t.Parallel()
+	s := &scripted{route: plans("sub_a"), replies: map[string][]carillon.Attempt{"sub_a": {{Error: "panic"}, {Error: "panic"}, delivered()}}}
+	env := newRun(t, s)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.Equal(t, workflows.DispatchResult{Succeeded: 1}, result(t, env))
+	require.Equal(t, 3, s.last()["sub_a"].Attempts)
+	require.Contains(t, s.records[0].Rows[0].Error, "broke off")
+}
+
+func TestDispatchFallsBackToRegularActivitiesWhenTheDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	s := &scripted{
+		route: plans("sub_a"), replies: map[string][]carillon.Attempt{"sub_a": {delivered()}},
+		localFails: map[string]bool{activities.Route: true, activities.Record: true},
+	}
+	env := newRun(t, s)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.Equal(t, workflows.DispatchResult{Succeeded: 1}, result(t, env))
+	require.Equal(t, map[string]int{activities.Route: 1, activities.Record: 1}, s.regular)
+	require.NotNil(t, s.inputs[0].Publication)
+	require.Nil(t, s.inputs[1].Publication, "a recorded input names the event and does not repeat it")
+}
+
+func TestDispatchOfADuplicateDoesNothing(t *testing.T) {
+	t.Parallel()
+	s := &scripted{route: activities.RouteResult{Duplicate: true}}
+	env := newRun(t, s)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.Equal(t, workflows.DispatchResult{Duplicate: true}, result(t, env))
+	require.Empty(t, s.attempts)
+	require.Empty(t, s.records)
+}
+
+func TestDispatchSkipsWhatIsDoneAndGoesOnWithWhatIsNot(t *testing.T) {
+	t.Parallel()
+	// What Route reads back when the run was reset.
+	route := plans("sub_done", "sub_held", "sub_mid")
+	route.Plans[0].State, route.Plans[0].Attempts = carillon.Succeeded, 1
+	route.Plans[1].State = carillon.Held
+	route.Plans[2].State, route.Plans[2].Attempts = carillon.Retrying, 2
+	s := &scripted{route: route, replies: map[string][]carillon.Attempt{"sub_mid": {delivered()}}}
+	env := newRun(t, s)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.Equal(t, workflows.DispatchResult{Succeeded: 2, Held: 1}, result(t, env))
+	require.Equal(t, []tried{{Subscription: "sub_mid", Number: 3, Local: true, HasEvent: true}}, s.attempts)
+}
+
+func TestDispatchHandsFurtherPagesToRunsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	route := plans("sub_a")
+	route.More = true
+	s := &scripted{
+		route: route,
+		pages: []activities.PageResult{{Plans: plans("sub_b").Plans, More: true}, {Plans: plans("sub_c").Plans}},
+	}
+	env := newRun(t, s)
+	var children []string
+	env.SetOnChildWorkflowStartedListener(func(info *workflow.Info, _ workflow.Context, _ converter.EncodedValues) {
+		children = append(children, info.WorkflowExecution.ID)
+	})
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.Equal(t, workflows.DispatchResult{Succeeded: 1, MorePages: true}, result(t, env))
+	require.Equal(t, []string{"event/evt_1/page/2", "event/evt_1/page/3"}, children)
+	require.Len(t, s.attempts, 3)
+	for _, r := range s.records {
+		require.Equal(t, s.records[0].Owner, r.Owner, "the event's own run owns all rows")
+	}
+}
+
+func TestDispatchRetryNowMakesAWaitingAttemptAtOnce(t *testing.T) {
+	t.Parallel()
+	s := &scripted{route: plans("sub_a"), replies: map[string][]carillon.Attempt{"sub_a": {failing(), delivered()}}}
+	env := newRun(t, s)
+	env.RegisterDelayedCallback(func() {
+		env.UpdateWorkflow(workflows.UpdateRetryNow, "u1", accepts(t), workflows.UpdateInput{Subscription: "sub_a"})
+	}, 10*time.Second)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.Equal(t, workflows.DispatchResult{Succeeded: 1}, result(t, env))
+	require.Equal(t, []time.Duration{0, 10 * time.Second}, s.after("sub_a"))
+}
+
+func TestDispatchCancelEndsOneDeliveryAndLeavesTheOthers(t *testing.T) {
+	t.Parallel()
+	s := &scripted{route: plans("sub_a", "sub_b"), replies: map[string][]carillon.Attempt{
+		"sub_a": {failing()}, "sub_b": {failing(), delivered()},
+	}}
+	env := newRun(t, s)
+	env.RegisterDelayedCallback(func() {
+		env.UpdateWorkflow(workflows.UpdateCancel, "u1", accepts(t), workflows.UpdateInput{Subscription: "sub_a"})
+	}, 10*time.Second)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.Equal(t, workflows.DispatchResult{Succeeded: 1, Canceled: 1}, result(t, env))
+	require.Equal(t, carillon.Canceled, s.last()["sub_a"].State)
+	require.Equal(t, []time.Duration{0}, s.after("sub_a"))
+	require.Empty(t, s.disables)
+}
+
+func TestDispatchRefusesUpdatesThatMeanNothing(t *testing.T) {
+	t.Parallel()
+	s := &scripted{route: plans("sub_a", "sub_b"), replies: map[string][]carillon.Attempt{
+		"sub_a": {failing(), delivered()}, "sub_b": {delivered()},
+	}}
+	env := newRun(t, s)
+	var refusals []string
+	refuses := &testsuite.TestUpdateCallback{
+		OnAccept:   func() { t.Error("accepted") },
+		OnReject:   func(err error) { refusals = append(refusals, err.Error()) },
+		OnComplete: func(any, error) {},
+	}
+	env.RegisterDelayedCallback(func() {
+		env.UpdateWorkflow(workflows.UpdateRetryNow, "u1", refuses, workflows.UpdateInput{Subscription: "sub_x"})
+		env.UpdateWorkflow(workflows.UpdateCancel, "u2", refuses, workflows.UpdateInput{Subscription: "sub_b"})
+	}, 10*time.Second)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+	require.Equal(t, []string{
+		`this run has no delivery to subscription "sub_x"`, "the delivery is succeeded, not under way",
+	}, refusals)
+}
+
+func TestDispatchCanceledRunRecordsItsDeliveriesCanceled(t *testing.T) {
+	t.Parallel()
+	s := &scripted{route: plans("sub_a", "sub_b"), replies: map[string][]carillon.Attempt{
+		"sub_a": {failing()}, "sub_b": {delivered()},
+	}}
+	env := newRun(t, s)
+	env.RegisterDelayedCallback(env.CancelWorkflow, 10*time.Second)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.True(t, env.IsWorkflowCompleted())
+	require.True(t, temporal.IsCanceledError(env.GetWorkflowError()))
+	require.Equal(t, carillon.Canceled, s.last()["sub_a"].State)
+	require.Equal(t, carillon.Succeeded, s.last()["sub_b"].State)
+}
+
+func TestDispatchSetsSearchAttributesInTroubleOnly(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		replies []carillon.Attempt
+		want    []string
+	}{
+		{"healthy", []carillon.Attempt{delivered()}, nil},
+		{"recovers", []carillon.Attempt{failing(), failing(), delivered()}, []string{"retrying [sub_a]", "succeeded []"}},
+		{"rejected", []carillon.Attempt{{Outcome: carillon.OutcomeReject}}, []string{"failed [sub_a]"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := &scripted{route: plans("sub_a"), replies: map[string][]carillon.Attempt{"sub_a": tt.replies}}
+			env := newRun(t, s)
+			var got []string
+			env.OnUpsertTypedSearchAttributes(mock.Anything).Run(func(args mock.Arguments) {
+				attrs, ok := args.Get(0).(temporal.SearchAttributes)
+				require.True(t, ok)
+				state, _ := attrs.GetKeyword(workflows.AttributeState)
+				failing, _ := attrs.GetKeywordList(workflows.AttributeFailing)
+				got = append(got, fmt.Sprint(state, " ", failing))
+			}).Return(nil).Maybe()
+			env.ExecuteWorkflow(workflows.DispatchType, input())
+			result(t, env)
+			require.Equal(t, tt.want, got)
+		})
+	}
+}
+
+func TestDispatchAnswersTheDeliveriesQuery(t *testing.T) {
+	t.Parallel()
+	s := &scripted{route: plans("sub_a"), replies: map[string][]carillon.Attempt{"sub_a": {failing(), delivered()}}}
+	env := newRun(t, s)
+	var views []workflows.DeliveryView
+	env.RegisterDelayedCallback(func() {
+		value, err := env.QueryWorkflow(workflows.QueryDeliveries)
+		require.NoError(t, err)
+		require.NoError(t, value.Get(&views))
+	}, 10*time.Second)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+	require.Equal(t, []workflows.DeliveryView{{
+		Subscription: "sub_a", Channel: "webhook", Host: "hooks.example.com", State: carillon.Retrying,
+		Attempts: 1, Status: 503, Error: "HTTP 503", NextAt: start.Add(time.Minute),
+	}}, views)
+}
+
+// accepts expects an update to be accepted and completed.
+func accepts(t *testing.T) *testsuite.TestUpdateCallback {
+	return &testsuite.TestUpdateCallback{
+		OnAccept:   func() {},
+		OnReject:   func(err error) { t.Errorf("rejected: %v", err) },
+		OnComplete: func(_ any, err error) { require.NoError(t, err) },
+	}
+}

@@ -1,0 +1,293 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/carillon-dev/carillon"
+)
+
+// Task queues. Dispatch runs, and what they keep their books with, do not wait
+// behind attempts.
+const (
+	DispatchQueue   = "carillon-dispatch"
+	DeliveriesQueue = "carillon-deliveries"
+)
+
+// EventWorkflowID names the run of an event.
+func EventWorkflowID(eventID string) string { return "event/" + eventID }
+
+// startTimeout bounds one try of a start. A start whose answer did not come is
+// tried again once: under the same workflow id that is safe.
+const (
+	startTimeout = 3 * time.Second
+	startTries   = 2
+)
+
+// Index is what a publisher needs of the database.
+type Index interface {
+	// Accepted returns the config version in force, and the row of an event
+	// when there is one.
+	Accepted(ctx context.Context, eventID string) (configVersion int64, row *carillon.EventRow, err error)
+}
+
+// Publisher starts the run of an event, and reaches it later.
+type Publisher struct {
+	client    client.Client
+	converter converter.DataConverter
+	index     Index
+	now       func() time.Time
+	log       *slog.Logger
+	namespace string
+
+	attributes searchAttributes
+}
+
+// NewPublisher returns a publisher. The data converter and the namespace are
+// the client's.
+func NewPublisher(
+	c client.Client, dc converter.DataConverter, namespace string, index Index, now func() time.Time, log *slog.Logger,
+) *Publisher {
+	return &Publisher{client: c, converter: dc, namespace: namespace, index: index, now: now, log: log}
+}
+
+// Publish starts the run of an event and returns once Temporal has it for
+// good. A repeated post is answered with the run of the first. Errors:
+// [carillon.CodeEventReused] when the event's id was published with another
+// fingerprint; [carillon.CodeUnavailable] when it is not known whether the
+// event was taken.
+func (p *Publisher) Publish(ctx context.Context, event carillon.Event, fingerprint string) (carillon.Run, error) {
+	version, row, err := p.index.Accepted(ctx, event.ID)
+	if err != nil {
+		return carillon.Run{}, unavailable("the database does not answer", err)
+	}
+	if row != nil {
+		return sameEvent(event.ID, row.Run, row.Fingerprint, fingerprint)
+	}
+	pub := carillon.Publication{
+		Event: event, Fingerprint: fingerprint, ConfigVersion: version, ReceivedAt: p.now().UTC(),
+	}
+	run, err := p.start(ctx, pub)
+	if started, ok := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); ok {
+		run := carillon.Run{WorkflowID: EventWorkflowID(event.ID), RunID: started.RunId}
+		known, err := p.fingerprint(ctx, run)
+		if err != nil {
+			return carillon.Run{}, unavailable("Temporal does not answer", err)
+		}
+		return sameEvent(event.ID, run, known, fingerprint)
+	}
+	if err != nil {
+		return carillon.Run{}, unavailable("Temporal does not answer", err)
+	}
+	return run, nil
+}
+
+// start starts a run, trying twice when no answer comes.
+func (p *Publisher) start(ctx context.Context, pub carillon.Publication) (carillon.Run, error) {
+	var err error
+	for range startTries {
+		var run carillon.Run
+		run, err = p.startOnce(ctx, pub)
+		if err == nil || ctx.Err() != nil {
+			return run, err
+		}
+		if _, ok := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); ok {
+			return run, err
+		}
+		if _, ok := errors.AsType[*serviceerror.InvalidArgument](err); ok {
+			// The search attributes may have been removed since they were seen.
+			p.attributes.forget()
+		}
+	}
+	return carillon.Run{}, err
+}
+
+func (p *Publisher) startOnce(ctx context.Context, pub carillon.Publication) (carillon.Run, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	options := client.StartWorkflowOptions{
+		ID:                                       EventWorkflowID(pub.Event.ID),
+		TaskQueue:                                DispatchQueue,
+		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
+		WorkflowExecutionErrorWhenAlreadyStarted: true,
+		WorkflowTaskTimeout:                      taskTimeout,
+		EnableEagerStart:                         true,
+		StaticSummary:                            Summary(pub.Event),
+	}
+	attributes := p.attributes.present(ctx, p)
+	if attributes {
+		options.TypedSearchAttributes = temporal.NewSearchAttributes(
+			AttributeEventType.ValueSet(carillon.Clip(pub.Event.Type, maxKeyword)),
+			AttributeScope.ValueSet(carillon.Clip(pub.Event.ScopeText(), maxKeyword)),
+			AttributeSubject.ValueSet(carillon.Clip(pub.Event.Subject, maxKeyword)),
+		)
+	}
+	handle, err := p.client.ExecuteWorkflow(ctx, options, DispatchType,
+		DispatchInput{Publication: &pub, SearchAttributes: attributes})
+	if err != nil {
+		return carillon.Run{}, err
+	}
+	return carillon.Run{WorkflowID: handle.GetID(), RunID: handle.GetRunID()}, nil
+}
+
+// fingerprint reads what a started run was posted with: its index row may not
+// be written yet.
+func (p *Publisher) fingerprint(ctx context.Context, run carillon.Run) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	iter := p.client.GetWorkflowHistory(ctx, run.WorkflowID, run.RunID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	first, err := iter.Next()
+	if err != nil {
+		return "", err
+	}
+	var in DispatchInput
+	if err := p.converter.FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &in); err != nil {
+		return "", err
+	}
+	if in.Publication == nil {
+		return "", fmt.Errorf("run %s carries no event", run.WorkflowID)
+	}
+	return in.Publication.Fingerprint, nil
+}
+
+// RetryNow makes a waiting delivery's next attempt now. Its error is
+// [carillon.CodeConflict] when the delivery is not waiting.
+func (p *Publisher) RetryNow(ctx context.Context, run carillon.Run, subscription string) error {
+	return p.update(ctx, run, UpdateRetryNow, subscription)
+}
+
+// Cancel ends a delivery that is under way. Its error is
+// [carillon.CodeConflict] when it is not.
+func (p *Publisher) Cancel(ctx context.Context, run carillon.Run, subscription string) error {
+	return p.update(ctx, run, UpdateCancel, subscription)
+}
+
+// updateTimeout is above the longest attempt, which a cancel waits for.
+const updateTimeout = attemptTimeout + 5*time.Second
+
+func (p *Publisher) update(ctx context.Context, run carillon.Run, name, subscription string) error {
+	ctx, cancel := context.WithTimeout(ctx, updateTimeout)
+	defer cancel()
+	handle, err := p.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		WorkflowID: run.WorkflowID, UpdateName: name, WaitForStage: client.WorkflowUpdateStageCompleted,
+		Args: []any{UpdateInput{Subscription: subscription}},
+	})
+	if err == nil {
+		err = handle.Get(ctx, nil)
+	}
+	if err == nil {
+		return nil
+	}
+	if _, ok := errors.AsType[*serviceerror.NotFound](err); ok {
+		return &carillon.Error{Code: carillon.CodeConflict, Message: "the delivery is not under way: its run has ended", Err: err}
+	}
+	if refused, ok := errors.AsType[*temporal.ApplicationError](err); ok {
+		return &carillon.Error{Code: carillon.CodeConflict, Message: refused.Message(), Err: err}
+	}
+	return unavailable("Temporal does not answer", err)
+}
+
+// sameEvent answers a repeated post: with the first one's run when it said the
+// same.
+func sameEvent(id string, run carillon.Run, known, posted string) (carillon.Run, error) {
+	if known != posted {
+		return carillon.Run{}, carillon.Errorf(carillon.CodeEventReused,
+			"an event with this source and id was published before with other content; its id here is %s", id)
+	}
+	return run, nil
+}
+
+func unavailable(message string, err error) error {
+	return &carillon.Error{Code: carillon.CodeUnavailable, Message: message, Err: err}
+}
+
+// recheck is how often a server without the search attributes is asked again.
+const recheck = time.Minute
+
+// searchAttributes knows whether the server has Carillon's search attributes:
+// runs go without them on one that does not.
+type searchAttributes struct {
+	mu      sync.Mutex
+	checked time.Time
+	known   bool
+}
+
+func (s *searchAttributes) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.checked, s.known = time.Time{}, false
+}
+
+func (s *searchAttributes) present(ctx context.Context, p *Publisher) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known || p.now().Sub(s.checked) < recheck {
+		return s.known
+	}
+	missing, err := MissingSearchAttributes(ctx, p.client, p.namespace)
+	if err != nil {
+		p.log.Warn("search attributes are not known; runs start without them", "error", err)
+		return false
+	}
+	if len(missing) > 0 {
+		p.log.Warn("the namespace has no search attributes of Carillon; runs start without them",
+			"missing", missing, "create_them_with", CreateSearchAttributesCommand(p.namespace))
+	}
+	s.checked, s.known = p.now(), len(missing) == 0
+	return s.known
+}
+
+// attributeTypes are the search attributes and the types that they are
+// registered with.
+var attributeTypes = []struct {
+	key temporal.SearchAttributeKey
+	typ enumspb.IndexedValueType
+}{
+	{AttributeEventType, enumspb.INDEXED_VALUE_TYPE_KEYWORD},
+	{AttributeScope, enumspb.INDEXED_VALUE_TYPE_KEYWORD},
+	{AttributeSubject, enumspb.INDEXED_VALUE_TYPE_KEYWORD},
+	{AttributeState, enumspb.INDEXED_VALUE_TYPE_KEYWORD},
+	{AttributeFailing, enumspb.INDEXED_VALUE_TYPE_KEYWORD_LIST},
+}
+
+// MissingSearchAttributes returns the names of Carillon's search attributes
+// that the namespace lacks, or has with another type.
+func MissingSearchAttributes(ctx context.Context, c client.Client, namespace string) ([]string, error) {
+	have, err := c.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if err != nil {
+		return nil, fmt.Errorf("list search attributes: %w", err)
+	}
+	var missing []string
+	for _, want := range attributeTypes {
+		if have.GetCustomAttributes()[want.key.GetName()] != want.typ {
+			missing = append(missing, want.key.GetName())
+		}
+	}
+	return missing, nil
+}
+
+// CreateSearchAttributesCommand is the command that makes the search
+// attributes on a self-hosted server.
+func CreateSearchAttributesCommand(namespace string) string {
+	command := "temporal operator search-attribute create --namespace " + namespace
+	for _, want := range attributeTypes {
+		typ := "Keyword"
+		if want.typ == enumspb.INDEXED_VALUE_TYPE_KEYWORD_LIST {
+			typ = "KeywordList"
+		}
+		command += " --name " + want.key.GetName() + " --type " + typ
+	}
+	return command
+}

@@ -1,0 +1,155 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/carillon-dev/carillon"
+)
+
+// deliveryView is a delivery as the index has it.
+type deliveryView struct {
+	Event         string                 `json:"event"`
+	Subscription  string                 `json:"subscription"`
+	EventType     string                 `json:"event_type"`
+	Channel       string                 `json:"channel"`
+	Host          string                 `json:"host,omitempty"`
+	State         carillon.DeliveryState `json:"state"`
+	AttemptCount  int                    `json:"attempt_count"`
+	Status        int                    `json:"status,omitempty"`
+	Error         string                 `json:"error,omitempty"`
+	DurationMS    int64                  `json:"duration_ms"`
+	NextAt        *time.Time             `json:"next_at,omitempty"`
+	FirstFailedAt *time.Time             `json:"first_failed_at,omitempty"`
+	ReceivedAt    time.Time              `json:"received_at"`
+	UpdatedAt     time.Time              `json:"updated_at"`
+	Run           runView                `json:"run"`
+}
+
+// deliveryDetailView is a delivery with its attempts out of the history.
+type deliveryDetailView struct {
+	deliveryView
+	// Attempts is null when the history cannot be read; then Note says why.
+	Attempts []carillon.Attempt `json:"attempts"`
+	Note     string             `json:"note,omitempty"`
+}
+
+func (s *Server) viewDelivery(d carillon.Delivery) deliveryView {
+	return deliveryView{
+		Event: d.EventID, Subscription: d.SubscriptionID, EventType: d.EventType, Channel: d.Channel, Host: d.Host,
+		State: d.State, AttemptCount: d.Attempts, Status: d.Status, Error: d.Error, DurationMS: d.Duration.Milliseconds(),
+		NextAt: someTime(d.NextAt), FirstFailedAt: someTime(d.FirstFailedAt),
+		ReceivedAt: d.ReceivedAt.UTC(), UpdatedAt: d.UpdatedAt.UTC(), Run: s.viewRun(d.Run),
+	}
+}
+
+func someTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+func (s *Server) listDeliveries(c echo.Context) error {
+	q := readQuery(c)
+	return s.deliveries(c, q, carillon.DeliveryFilter{
+		SubscriptionID: q.text("subscription"), EventID: q.text("event"),
+	})
+}
+
+func (s *Server) subscriptionDeliveries(c echo.Context) error {
+	id, err := param(c, "id")
+	if err != nil {
+		return err
+	}
+	if _, err := s.deps.Store.Subscription(c.Request().Context(), id); err != nil {
+		return err
+	}
+	return s.deliveries(c, readQuery(c), carillon.DeliveryFilter{SubscriptionID: id})
+}
+
+// deliveries answers a list of those that the filter and the rest of the query
+// choose.
+func (s *Server) deliveries(c echo.Context, q *query, f carillon.DeliveryFilter) error {
+	limit := q.limit()
+	f.States, f.Since, f.Until, f.Limit = q.states("state"), q.time("since"), q.time("until"), limit+1
+	q.cursor(&f.Before.ReceivedAt, &f.Before.EventID, &f.Before.SubscriptionID)
+	if err := q.done(); err != nil {
+		return err
+	}
+	rows, err := s.deps.Store.ListDeliveries(c.Request().Context(), f)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, newPage(rows, limit, s.viewDelivery, func(last carillon.Delivery) string {
+		return cursor(last.ReceivedAt, last.EventID, last.SubscriptionID)
+	}))
+}
+
+// namedDelivery reads the delivery that the path names.
+func (s *Server) namedDelivery(c echo.Context) (carillon.Delivery, error) {
+	if err := readQuery(c).done(); err != nil {
+		return carillon.Delivery{}, err
+	}
+	event, err := param(c, "id")
+	if err != nil {
+		return carillon.Delivery{}, err
+	}
+	subscription, err := param(c, "subscription")
+	if err != nil {
+		return carillon.Delivery{}, err
+	}
+	return s.deps.Store.Delivery(c.Request().Context(), event, subscription)
+}
+
+func (s *Server) delivery(c echo.Context) error {
+	d, err := s.namedDelivery(c)
+	if err != nil {
+		return err
+	}
+	view := deliveryDetailView{deliveryView: s.viewDelivery(d)}
+	ctx, stop := context.WithTimeout(c.Request().Context(), historyTimeout)
+	defer stop()
+	view.Attempts, err = s.deps.History.Attempts(ctx, d.Run, d.SubscriptionID)
+	note, away := historyNote(err)
+	switch {
+	case away:
+		view.Attempts, view.Note = nil, note
+	case err != nil:
+		return err
+	case view.Attempts == nil:
+		view.Attempts = []carillon.Attempt{}
+	}
+	for i := range view.Attempts {
+		view.Attempts[i].EventID = d.EventID // not recorded for an attempt that broke off
+	}
+	return answer(c, http.StatusOK, view)
+}
+
+func (s *Server) retryNow(c echo.Context) error { return s.operate(c, s.deps.Publisher.RetryNow) }
+
+func (s *Server) cancel(c echo.Context) error { return s.operate(c, s.deps.Publisher.Cancel) }
+
+// operate asks something of the run of a delivery that is under way. The row
+// that it answers can lag behind what was asked: the run records it next.
+func (s *Server) operate(c echo.Context, ask func(context.Context, carillon.Run, string) error) error {
+	d, err := s.namedDelivery(c)
+	if err != nil {
+		return err
+	}
+	if d.State != carillon.Pending && d.State != carillon.Retrying {
+		return carillon.Errorf(carillon.CodeConflict, "the delivery is %s, not under way", d.State)
+	}
+	ctx := c.Request().Context()
+	if err := ask(ctx, d.Run, d.SubscriptionID); err != nil {
+		return err
+	}
+	if d, err = s.deps.Store.Delivery(ctx, d.EventID, d.SubscriptionID); err != nil {
+		return err
+	}
+	return answer(c, http.StatusAccepted, s.viewDelivery(d))
+}

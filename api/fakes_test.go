@@ -1,0 +1,297 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/carillon-dev/carillon"
+)
+
+// fakeStore keeps rows in maps, with the same promises as the database.
+type fakeStore struct {
+	mu            sync.Mutex
+	events        map[string]carillon.EventRow
+	deliveries    []carillon.Delivery
+	subscriptions map[string]carillon.Subscription
+	sources       map[string]carillon.Source
+	// fail is returned by every method, when set.
+	fail error
+	// beforeUpdate runs before an update is applied, when set.
+	beforeUpdate func()
+}
+
+func newFakeStore() *fakeStore {
+	return &fakeStore{
+		events:        map[string]carillon.EventRow{},
+		subscriptions: map[string]carillon.Subscription{},
+		sources:       map[string]carillon.Source{},
+	}
+}
+
+func notFound(what, id string) error {
+	return carillon.Errorf(carillon.CodeNotFound, "there is no %s %s", what, id)
+}
+
+func (s *fakeStore) ListEvents(_ context.Context, f carillon.EventFilter) ([]carillon.EventRow, error) {
+	if s.fail != nil {
+		return nil, s.fail
+	}
+	var rows []carillon.EventRow
+	for _, row := range s.events {
+		before := f.Before.ID == "" || row.ReceivedAt.Before(f.Before.ReceivedAt) ||
+			row.ReceivedAt.Equal(f.Before.ReceivedAt) && row.Event.ID < f.Before.ID
+		if before && (f.Type == "" || f.Type == row.Event.Type) {
+			rows = append(rows, row)
+		}
+	}
+	slices.SortFunc(rows, func(a, b carillon.EventRow) int {
+		return cmp.Or(b.ReceivedAt.Compare(a.ReceivedAt), cmp.Compare(b.Event.ID, a.Event.ID))
+	})
+	return rows[:min(len(rows), f.Limit)], nil
+}
+
+func (s *fakeStore) Event(_ context.Context, id string) (carillon.EventRow, error) {
+	if s.fail != nil {
+		return carillon.EventRow{}, s.fail
+	}
+	row, ok := s.events[id]
+	if !ok {
+		return carillon.EventRow{}, notFound("event", id)
+	}
+	return row, nil
+}
+
+func (s *fakeStore) EventDeliveries(_ context.Context, eventID, after string, limit int) ([]carillon.Delivery, error) {
+	var rows []carillon.Delivery
+	for _, d := range s.deliveries {
+		if d.EventID == eventID && d.SubscriptionID > after {
+			rows = append(rows, d)
+		}
+	}
+	return rows[:min(len(rows), limit)], s.fail
+}
+
+func (s *fakeStore) ListDeliveries(_ context.Context, f carillon.DeliveryFilter) ([]carillon.Delivery, error) {
+	var rows []carillon.Delivery
+	for _, d := range s.deliveries {
+		if (f.EventID == "" || f.EventID == d.EventID) && (f.SubscriptionID == "" || f.SubscriptionID == d.SubscriptionID) &&
+			(f.States == nil || slices.Contains(f.States, d.State)) &&
+			(f.Before.EventID == "" || d.SubscriptionID < f.Before.SubscriptionID) {
+			rows = append(rows, d)
+		}
+	}
+	slices.SortFunc(rows, func(a, b carillon.Delivery) int { return cmp.Compare(b.SubscriptionID, a.SubscriptionID) })
+	return rows[:min(len(rows), f.Limit)], s.fail
+}
+
+func (s *fakeStore) Delivery(_ context.Context, eventID, subscriptionID string) (carillon.Delivery, error) {
+	for _, d := range s.deliveries {
+		if d.EventID == eventID && d.SubscriptionID == subscriptionID {
+			return d, s.fail
+		}
+	}
+	return carillon.Delivery{}, notFound("delivery", eventID+"/"+subscriptionID)
+}
+
+func (s *fakeStore) ListSubscriptions(_ context.Context, after string, limit int) ([]carillon.Subscription, error) {
+	var subs []carillon.Subscription
+	for _, id := range sortedKeys(s.subscriptions) {
+		if id > after {
+			subs = append(subs, s.subscriptions[id])
+		}
+	}
+	return subs[:min(len(subs), limit)], s.fail
+}
+
+func (s *fakeStore) Subscription(_ context.Context, id string) (carillon.Subscription, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub, ok := s.subscriptions[id]
+	if !ok {
+		return sub, notFound("subscription", id)
+	}
+	return sub, s.fail
+}
+
+func (s *fakeStore) CreateSubscription(_ context.Context, sub carillon.Subscription, _ string) (carillon.Subscription, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub.Version, sub.Generation = 1, 1
+	s.subscriptions[sub.ID] = sub
+	return sub, s.fail
+}
+
+func (s *fakeStore) UpdateSubscription(
+	_ context.Context, sub carillon.Subscription, ifVersion int64, _ string,
+) (carillon.Subscription, error) {
+	if s.beforeUpdate != nil {
+		s.beforeUpdate()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stored, ok := s.subscriptions[sub.ID]
+	if !ok {
+		return sub, notFound("subscription", sub.ID)
+	}
+	if ifVersion != 0 && ifVersion != stored.Version {
+		return sub, carillon.Errorf(carillon.CodeStale, "the subscription was changed since")
+	}
+	sub.Version = stored.Version + 1
+	s.subscriptions[sub.ID] = sub
+	return sub, s.fail
+}
+
+func (s *fakeStore) DeleteSubscription(_ context.Context, id string, _ int64, _ string, _ time.Time) error {
+	delete(s.subscriptions, id)
+	return s.fail
+}
+
+func (s *fakeStore) Sources(context.Context) ([]carillon.Source, error) {
+	var all []carillon.Source
+	for _, name := range sortedKeys(s.sources) {
+		all = append(all, s.sources[name])
+	}
+	return all, s.fail
+}
+
+func (s *fakeStore) Source(_ context.Context, name string) (carillon.Source, error) {
+	src, ok := s.sources[name]
+	if !ok {
+		return src, notFound("source", name)
+	}
+	return src, s.fail
+}
+
+func (s *fakeStore) CreateSource(_ context.Context, src carillon.Source, _ string) (carillon.Source, error) {
+	if _, taken := s.sources[src.Name]; taken {
+		return src, carillon.Errorf(carillon.CodeExists, "there is a source %s already", src.Name)
+	}
+	src.Version = 1
+	s.sources[src.Name] = src
+	return src, s.fail
+}
+
+func (s *fakeStore) UpdateSource(_ context.Context, src carillon.Source, ifVersion int64, _ string) (carillon.Source, error) {
+	for name, stored := range s.sources {
+		if stored.ID != src.ID {
+			continue
+		}
+		if ifVersion != stored.Version {
+			return src, carillon.Errorf(carillon.CodeStale, "the source was changed since")
+		}
+		delete(s.sources, name)
+		src.Version = stored.Version + 1
+		s.sources[src.Name] = src
+		return src, s.fail
+	}
+	return src, notFound("source", src.Name)
+}
+
+func (s *fakeStore) DeleteSource(_ context.Context, id string, _ int64, _ string, _ time.Time) error {
+	for name, src := range s.sources {
+		if src.ID == id {
+			delete(s.sources, name)
+		}
+	}
+	return s.fail
+}
+
+// fakePublisher remembers what was published, and refuses an id with another
+// fingerprint as Temporal's side does.
+type fakePublisher struct {
+	mu           sync.Mutex
+	published    []carillon.Event
+	fingerprints map[string]string
+	// asked are the updates: what, workflow id, subscription.
+	asked [][3]string
+	fail  error
+	panic any
+}
+
+func (p *fakePublisher) Publish(_ context.Context, event carillon.Event, fingerprint string) (carillon.Run, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.panic != nil {
+		panic(p.panic)
+	}
+	if p.fail != nil {
+		return carillon.Run{}, p.fail
+	}
+	run := carillon.Run{WorkflowID: "event/" + event.ID, RunID: "run-of-" + event.ID}
+	known, repeated := p.fingerprints[event.ID]
+	switch {
+	case repeated && known != fingerprint:
+		return carillon.Run{}, carillon.Errorf(carillon.CodeEventReused, "an event with this id was published with other content")
+	case repeated:
+		return run, nil
+	}
+	p.fingerprints[event.ID] = fingerprint
+	p.published = append(p.published, event)
+	return run, nil
+}
+
+func (p *fakePublisher) RetryNow(_ context.Context, run carillon.Run, subscription string) error {
+	p.asked = append(p.asked, [3]string{"retry-now", run.WorkflowID, subscription})
+	return p.fail
+}
+
+func (p *fakePublisher) Cancel(_ context.Context, run carillon.Run, subscription string) error {
+	p.asked = append(p.asked, [3]string{"cancel", run.WorkflowID, subscription})
+	return p.fail
+}
+
+// fakeHistory answers what it was given, by workflow id.
+type fakeHistory struct {
+	publications map[string]*carillon.Publication
+	attempts     map[string][]carillon.Attempt
+	fail         error
+}
+
+func (h *fakeHistory) Publication(_ context.Context, run carillon.Run) (*carillon.Publication, error) {
+	if h.fail != nil {
+		return nil, h.fail
+	}
+	pub, ok := h.publications[run.WorkflowID]
+	if !ok {
+		return nil, carillon.Errorf(carillon.CodeExpired, "the history of run %s is gone", run.WorkflowID)
+	}
+	return pub, nil
+}
+
+func (h *fakeHistory) Attempts(_ context.Context, run carillon.Run, _ string) ([]carillon.Attempt, error) {
+	return h.attempts[run.WorkflowID], h.fail
+}
+
+// fakeMemory remembers the digest of each tag.
+type fakeMemory struct{ tags map[carillon.TagKey]string }
+
+func (m *fakeMemory) PushTag(
+	_ context.Context, tag carillon.TagKey, digest, _ string, _ time.Time,
+) (carillon.Change, string, error) {
+	previous, known := m.tags[tag]
+	m.tags[tag] = digest
+	switch {
+	case !known:
+		return carillon.ChangeAdded, "", nil
+	case previous == digest:
+		return carillon.ChangeNone, "", nil
+	}
+	return carillon.ChangeOverwritten, previous, nil
+}
+
+func (m *fakeMemory) SawManifests(context.Context, string, string, []string, time.Time) error {
+	return nil
+}
+
+func (m *fakeMemory) SawBlobs(context.Context, string, string, []string, time.Time) error { return nil }
+
+func (m *fakeMemory) DeleteDigest(context.Context, string, string, string, string, time.Time) ([]string, bool, error) {
+	return nil, true, nil
+}
+
+func (m *fakeMemory) DeleteTag(context.Context, carillon.TagKey, string, time.Time) (string, bool, error) {
+	return "", true, nil
+}

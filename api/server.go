@@ -1,0 +1,210 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/carillon-dev/carillon"
+)
+
+// Limits of a connection. The key and a few headers fit in 16 KiB; the longest
+// answer waits for a test's attempt, which takes 30 s at most.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 15 * time.Second
+	writeTimeout      = 60 * time.Second
+	// requestTimeout ends whatever hangs in time to say so.
+	requestTimeout = writeTimeout - 10*time.Second
+	idleTimeout    = 2 * time.Minute
+	maxHeaderBytes = 16 << 10
+)
+
+// Server answers the HTTP API. It is safe for concurrent use.
+type Server struct {
+	deps Deps
+	key  keyHash
+	echo *echo.Echo
+	// openAPI is the description as it is served.
+	openAPI []byte
+
+	draining atomic.Bool
+	// ready is the last answer of /readyz, so that the log tells changes only.
+	ready atomic.Bool
+}
+
+// route is a path of the API and what answers it. Only a public one needs no
+// key.
+type route struct {
+	method string
+	path   string
+	handle echo.HandlerFunc
+	public bool
+}
+
+// New makes a server. It errs when a required dependency is missing.
+func New(d Deps) (*Server, error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	description, err := openAPI()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{deps: d, key: sha256.Sum256([]byte(d.AdminKey)), openAPI: description}
+	s.deps.AdminKey = "" // the hash is all that is needed
+	s.ready.Store(true)
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.handleError
+	e.Use(s.observed, s.recovered)
+	for _, r := range s.routes() {
+		if r.public {
+			e.Add(r.method, r.path, r.handle)
+		} else {
+			e.Add(r.method, r.path, r.handle, s.authorized)
+		}
+	}
+	s.echo = e
+	return s, nil
+}
+
+func (d Deps) check() error {
+	for _, dep := range []struct {
+		name    string
+		missing bool
+	}{
+		{"AdminKey", d.AdminKey == ""},
+		{"Store", d.Store == nil},
+		{"Publisher", d.Publisher == nil},
+		{"History", d.History == nil},
+		{"Catalog", d.Catalog == nil},
+		{"Conditions", d.Conditions == nil},
+		{"Channels", d.Channels == nil},
+		{"Memory", d.Memory == nil},
+		{"Log", d.Log == nil},
+		{"Now", d.Now == nil},
+	} {
+		if dep.missing {
+			return fmt.Errorf("make API server: %s is missing", dep.name)
+		}
+	}
+	return nil
+}
+
+func (s *Server) routes() []route {
+	routes := []route{
+		{method: http.MethodGet, path: "/livez", handle: s.live, public: true},
+		{method: http.MethodGet, path: "/readyz", handle: s.readiness, public: true},
+		{method: http.MethodGet, path: "/openapi.json", handle: s.describe, public: true},
+
+		{method: http.MethodPost, path: "/v1/events", handle: s.publish},
+		{method: http.MethodGet, path: "/v1/events", handle: s.listEvents},
+		{method: http.MethodGet, path: "/v1/events/:id", handle: s.event},
+		{method: http.MethodGet, path: "/v1/events/:id/deliveries/:subscription", handle: s.delivery},
+		{method: http.MethodPost, path: "/v1/events/:id/deliveries/:subscription/retry-now", handle: s.retryNow},
+		{method: http.MethodPost, path: "/v1/events/:id/deliveries/:subscription/cancel", handle: s.cancel},
+		{method: http.MethodGet, path: "/v1/deliveries", handle: s.listDeliveries},
+
+		{method: http.MethodGet, path: "/v1/event-types", handle: s.listEventTypes},
+		{method: http.MethodGet, path: "/v1/event-types/:type", handle: s.eventType},
+
+		{method: http.MethodGet, path: "/v1/subscriptions", handle: s.listSubscriptions},
+		{method: http.MethodPost, path: "/v1/subscriptions", handle: s.createSubscription},
+		{method: http.MethodPost, path: "/v1/subscriptions/test", handle: s.testUnsaved},
+		{method: http.MethodGet, path: "/v1/subscriptions/:id", handle: s.subscription},
+		{method: http.MethodPut, path: "/v1/subscriptions/:id", handle: s.replaceSubscription},
+		{method: http.MethodPatch, path: "/v1/subscriptions/:id", handle: s.patchSubscription},
+		{method: http.MethodDelete, path: "/v1/subscriptions/:id", handle: s.deleteSubscription},
+		{method: http.MethodGet, path: "/v1/subscriptions/:id/deliveries", handle: s.subscriptionDeliveries},
+		{method: http.MethodPost, path: "/v1/subscriptions/:id/test", handle: s.testSaved},
+
+		{method: http.MethodGet, path: "/v1/sources", handle: s.listSources},
+		{method: http.MethodPost, path: "/v1/sources", handle: s.createSource},
+		{method: http.MethodGet, path: "/v1/sources/:name", handle: s.source},
+		{method: http.MethodPut, path: "/v1/sources/:name", handle: s.replaceSource},
+		{method: http.MethodPatch, path: "/v1/sources/:name", handle: s.patchSource},
+		{method: http.MethodDelete, path: "/v1/sources/:name", handle: s.deleteSource},
+		{method: http.MethodPost, path: "/v1/sources/:name/events", handle: s.publishUpstream},
+	}
+	if s.deps.Metrics != nil {
+		routes = append(routes, route{
+			method: http.MethodGet, path: "/metrics", handle: echo.WrapHandler(s.deps.Metrics), public: true,
+		})
+	}
+	return routes
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// HTTP returns a server with the limits that keep slow and greedy clients from
+// holding the service; the caller listens and shuts it down.
+func (s *Server) HTTP() *http.Server {
+	return &http.Server{
+		Handler:           s,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+// requestIDKey is where a request's id is kept.
+const requestIDKey = "carillon.request_id"
+
+func requestID(c echo.Context) string {
+	id, _ := c.Get(requestIDKey).(string)
+	return id
+}
+
+// observed gives the request its id and its deadline, and writes one line about
+// it.
+func (s *Server) observed(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		start := s.deps.Now()
+		id := carillon.NewID("req_", start)
+		c.Set(requestIDKey, id)
+		c.Response().Header().Set(echo.HeaderXRequestID, id)
+		ctx, stop := context.WithTimeout(c.Request().Context(), requestTimeout)
+		defer stop()
+		c.SetRequest(c.Request().WithContext(ctx))
+		// The error is answered here, so that the line has the status.
+		if err := next(c); err != nil {
+			c.Error(err)
+		}
+		// The route, not the path: paths are what clients make up.
+		s.deps.Log.LogAttrs(c.Request().Context(), slog.LevelDebug, "request",
+			slog.String("method", c.Request().Method), slog.String("route", c.Path()),
+			slog.Int("status", c.Response().Status), slog.Duration("took", s.deps.Now().Sub(start)),
+			slog.String("request_id", id))
+		return nil
+	}
+}
+
+// runView is a run as it is answered.
+type runView struct {
+	WorkflowID string `json:"workflow_id"`
+	RunID      string `json:"run_id"`
+	// URL opens the run in Temporal Web; absent when its address is not known.
+	URL string `json:"url,omitempty"`
+}
+
+func (s *Server) viewRun(run carillon.Run) runView {
+	v := runView{WorkflowID: run.WorkflowID, RunID: run.RunID}
+	if s.deps.TemporalWebURL != "" && run.RunID != "" {
+		v.URL = strings.TrimRight(s.deps.TemporalWebURL, "/") + "/namespaces/" + url.PathEscape(s.deps.Namespace) +
+			"/workflows/" + url.PathEscape(run.WorkflowID) + "/" + url.PathEscape(run.RunID) + "/history"
+	}
+	return v
+}

@@ -1,0 +1,20 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/carillon-dev/carillon/config"
+	"github.com/carillon-dev/carillon/schema"
+)
+
+// runMigrate brings the database's schema up to date.
+func runMigrate(ctx context.Context, cfg config.Config, out io.Writer) error {
+	done, err := schema.Migrate(ctx, cfg.DatabaseURL.Reveal())
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%d migrations applied; the database is up to date\n", done)
+	return err
+}

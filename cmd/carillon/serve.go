@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.temporal.io/sdk/client"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/api"
+	"github.com/carillon-dev/carillon/config"
+	"github.com/carillon-dev/carillon/schema"
+	"github.com/carillon-dev/carillon/worker"
+)
+
+const (
+	// drainDelay lets a load balancer see that the process is not ready before
+	// it stops to listen.
+	drainDelay = 2 * time.Second
+	// shutdownTimeout is for requests under way.
+	shutdownTimeout = 10 * time.Second
+	// startRetry is how soon a worker that found no server or no schema tries
+	// again.
+	startRetry = time.Second
+)
+
+// runServe runs the API and the worker in one process until ctx ends.
+func runServe(ctx context.Context, cfg config.Config, out io.Writer) error {
+	if cfg.SecretKey.Reveal() == "" {
+		return usagef("CARILLON_SECRET_KEY is not set; it seals secrets in the database. Make one with: openssl rand -base64 32")
+	}
+	if cfg.AdminKey.Reveal() == "" {
+		return usagef("CARILLON_ADMIN_KEY is not set; it is the key that the API asks for. Make one with: openssl rand -hex 24")
+	}
+	if strings.HasPrefix(cfg.DatabaseURL.Reveal(), "sqlite:") { // one process, so no other can run an older program on it
+		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+			return usagef("CARILLON_DATA_DIR: %w", err)
+		}
+		if _, err := schema.Migrate(ctx, cfg.DatabaseURL.Reveal()); err != nil {
+			return err
+		}
+	}
+	listener, err := listen(ctx, cfg.HTTPAddr, "CARILLON_HTTP_ADDR")
+	if err != nil {
+		return err
+	}
+	p, err := assemble(ctx, cfg, newLogger(cfg, os.Stderr), "")
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	_, _ = fmt.Fprintf(out, "carillon %s listens on http://%s\n", version, listener.Addr())
+	return (&service{parts: p, cfg: cfg}).run(ctx, listener, drainDelay)
+}
+
+// listen opens a port, or says which setting to change.
+func listen(ctx context.Context, addr, setting string) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, usagef("%s is taken by another program; set %s to another", addr, setting)
+	}
+	if err != nil {
+		return nil, usagef("%s=%s: %w", setting, addr, err)
+	}
+	return l, nil
+}
+
+// service is a process at work.
+type service struct {
+	*parts
+	cfg config.Config
+}
+
+// run serves until ctx ends, and then stops in an order that loses nothing:
+// readiness off, then the listener, then the worker, which waits for attempts
+// under way.
+func (s *service) run(ctx context.Context, listener net.Listener, drain time.Duration) error {
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	handler, err := api.New(api.Deps{
+		AdminKey: s.cfg.AdminKey.Reveal(), TemporalWebURL: s.cfg.TemporalWebURL, Namespace: s.namespace,
+		Store: s.store, Publisher: s.publisher, History: s.histories, Catalog: s.catalog,
+		Conditions: s.conditions, Channels: s.channels, Memory: s.store,
+		Checks:  []api.Check{{Name: "database", Check: s.store.Ping}, {Name: "temporal", Check: s.checkTemporal}},
+		Metrics: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}), Log: s.log, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	server := handler.HTTP()
+	failed := make(chan error, 1)
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("serve HTTP: %w", err)
+		}
+	}()
+	workCtx, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	var working sync.WaitGroup
+	working.Go(func() { s.work(workCtx) })
+
+	var cause error
+	select {
+	case <-ctx.Done():
+		s.log.Info("stopping")
+		handler.Drain()
+		time.Sleep(drain)
+	case cause = <-failed:
+	}
+	stopCtx, cancel := context.WithTimeout(workCtx, shutdownTimeout)
+	defer cancel()
+	if err := server.Shutdown(stopCtx); err != nil {
+		s.log.Warn("requests were cut off", "error", err)
+	}
+	stopWork()
+	working.Wait()
+	return cause
+}
+
+func (s *service) checkTemporal(ctx context.Context) error {
+	if _, err := s.temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		return &carillon.Error{Code: carillon.CodeUnavailable, Message: "Temporal does not answer", Err: err}
+	}
+	return nil
+}
+
+// work runs the worker until ctx ends. Where Temporal or the schema is not
+// there yet, it waits for them.
+func (s *service) work(ctx context.Context) {
+	for said := ""; ; {
+		err := s.store.Ping(ctx)
+		if err == nil {
+			w := worker.New(s.temporal, s.activities)
+			if err = w.Start(); err == nil {
+				s.log.Info("the worker polls")
+				<-ctx.Done()
+				w.Stop()
+				return
+			}
+		}
+		if err.Error() != said {
+			s.log.Warn("the worker waits", "reason", err)
+			said = err.Error()
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(startRetry):
+		}
+	}
+}

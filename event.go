@@ -91,14 +91,23 @@ func Fingerprint(e Event) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
+// ScopeKeys returns the keys of the scope in order.
+func (e Event) ScopeKeys() []string {
+	keys := make([]string, 0, len(e.Scope))
+	for k := range e.Scope {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
 // ScopeText writes the scope on one line, "feed:internal-utils", its keys in
 // order, separated by commas.
 func (e Event) ScopeText() string {
-	parts := make([]string, 0, len(e.Scope))
-	for k, v := range e.Scope {
-		parts = append(parts, k+":"+v)
+	parts := e.ScopeKeys()
+	for i, k := range parts {
+		parts[i] = k + ":" + e.Scope[k]
 	}
-	slices.Sort(parts)
 	return strings.Join(parts, ",")
 }
 

@@ -90,10 +90,10 @@ func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, err
 	if err != nil {
 		return RouteResult{}, fmt.Errorf("claim event %s: %w", pub.Event.ID, err)
 	}
-	switch claimed {
-	case carillon.ClaimDuplicate:
+	if claimed == carillon.ClaimDuplicate {
 		return RouteResult{Duplicate: true}, nil
-	case carillon.ClaimOwned:
+	}
+	if claimed == carillon.ClaimOwned {
 		rows, err = a.store.DeliveryPage(ctx, pub.Event.ID, in.Run.RunID, "", PageSize+1)
 		if err != nil {
 			return RouteResult{}, fmt.Errorf("read deliveries of %s: %w", pub.Event.ID, err)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -29,7 +30,7 @@ import (
 
 const (
 	adminKey  = "key_of_the_e2e_tests"
-	secretKey = "ZTJlLXRlc3Qta2V5LW9mLTMyLWJ5dGVzLWV4YWN0bHk=" //nolint:gosec // G101: of tests only
+	secretKey = "ZTJlLXRlc3Qta2V5LW9mLTMyLWJ5dGVzLWV4YWN0bHk="
 
 	// patience bounds every wait: far above what anything takes, on a machine
 	// that is busy with other tests.
@@ -115,7 +116,7 @@ func (i *instance) startTemporal() {
 	i.t.Helper()
 	i.temporal = run(i.t, nil, binary(i.t, "carillon-devserver"),
 		"--dir", filepath.Join(i.dir, "temporal"),
-		"--port", fmt.Sprint(i.ports.temporal), "--web-port", fmt.Sprint(i.ports.web))
+		"--port", strconv.Itoa(i.ports.temporal), "--web-port", strconv.Itoa(i.ports.web))
 	i.eventually("Temporal is ready", func() bool { return strings.Contains(i.temporal.log.String(), "ready ") })
 }
 
@@ -150,7 +151,7 @@ func (i *instance) awaitReady() {
 // get asks for a public path.
 func (i *instance) get(path string) (int, string) {
 	i.t.Helper()
-	resp, err := http.Get(i.url() + path) //nolint:noctx // the test's own process
+	resp, err := http.Get(i.url() + path)
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -168,7 +169,7 @@ func (i *instance) eventually(what string, holds func() bool) {
 		if time.Now().After(deadline) {
 			i.t.Fatalf("not within %s: %s", patience, what)
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 
@@ -199,7 +200,7 @@ func (p *process) stop(t *testing.T) {
 // run starts a program that ends with the test at the latest.
 func run(t *testing.T, env []string, program string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(program, args...), ended: make(chan struct{}), log: &logBuffer{}} //nolint:gosec,noctx // what make build made; ended by kill
+	p := &process{cmd: exec.Command(program, args...), ended: make(chan struct{}), log: &logBuffer{}}
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, p.log, p.log
 	// A child that watches its input lives as long as this process.
 	input, err := p.cmd.StdinPipe()
@@ -228,7 +229,7 @@ func freePorts(t *testing.T, n int) []int {
 	t.Helper()
 	free := make([]int, n)
 	for k := range free {
-		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer func() { _ = l.Close() }()
 		free[k] = l.Addr().(*net.TCPAddr).Port

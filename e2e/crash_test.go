@@ -187,7 +187,7 @@ func TestTheDatabaseAwayFailsNoAcknowledgedEvent(t *testing.T) {
 		close(release)
 		_, err := i.client.Publish(t.Context(), added("3"))
 		require.Equal(t, carillon.CodeUnavailable, client.CodeOf(err), "what cannot be taken is refused")
-		time.Sleep(20 * time.Second) // longer than any time limit of an activity
+		<-time.After(20 * time.Second) // longer than any time limit of an activity that keeps books
 		line.mend()
 
 		for _, id := range []string{first.ID, second.ID} {
@@ -219,7 +219,7 @@ func newCable(t *testing.T, databaseURL string) (*cable, string) {
 	place, err := url.Parse(databaseURL)
 	require.NoError(t, err)
 	c := &cable{target: place.Host}
-	c.listener, err = net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed with the test
+	c.listener, err = net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.listener.Close(); c.cut() })
 	go c.serve()
@@ -233,7 +233,7 @@ func (c *cable) serve() {
 		if err != nil {
 			return
 		}
-		far, err := net.Dial("tcp", c.target) //nolint:noctx // closed with the cable
+		far, err := net.Dial("tcp", c.target)
 		c.mu.Lock()
 		if c.dead || err != nil {
 			_ = near.Close()

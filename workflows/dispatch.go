@@ -231,6 +231,7 @@ func (d *dispatch) count() {
 			d.result.Held++
 		case carillon.Canceled:
 			d.result.Canceled++
+		case carillon.Pending, carillon.Retrying: // a run ends with none
 		}
 	}
 }

@@ -2,8 +2,6 @@ package workflows
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -41,7 +39,7 @@ func Summary(e carillon.Event) string {
 	if e.Subject != "" {
 		text += " " + subjectText(e.Subject)
 	}
-	for _, key := range slices.Sorted(maps.Keys(e.Scope)) {
+	for _, key := range e.ScopeKeys() {
 		text += " · " + e.Scope[key]
 	}
 	return carillon.Clip(text, maxSummary)

@@ -65,7 +65,7 @@ func devDefaults(cfg *config.Config) error {
 	for _, key := range []struct {
 		secret *config.Secret
 		file   string
-		make   func() string
+		create func() string
 	}{
 		{&cfg.SecretKey, "secret.key", seal.NewKey},
 		{&cfg.AdminKey, "admin.key", newAdminKey},
@@ -73,7 +73,7 @@ func devDefaults(cfg *config.Config) error {
 		if key.secret.Reveal() != "" {
 			continue
 		}
-		value, err := keptSecret(filepath.Join(cfg.DataDir, key.file), key.make)
+		value, err := keptSecret(filepath.Join(cfg.DataDir, key.file), key.create)
 		if err != nil {
 			return err
 		}
@@ -92,10 +92,10 @@ func newAdminKey() string {
 }
 
 // keptSecret reads a secret from its file, or makes it and writes the file.
-func keptSecret(file string, make func() string) (string, error) {
-	text, err := os.ReadFile(file) //nolint:gosec // G304: the path is the operator's own data folder
+func keptSecret(file string, newSecret func() string) (string, error) {
+	text, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
-		value := make()
+		value := newSecret()
 		if err := os.WriteFile(file, []byte(value+"\n"), 0o600); err != nil {
 			return "", fmt.Errorf("keep key: %w", err)
 		}
@@ -231,12 +231,13 @@ func webOr(url string) string {
 func (d *dev) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, temporalReady)
 	defer cancel()
+	local := &http.Client{Timeout: 5 * time.Second}
 	return poll(ctx, func() (bool, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.api.Addr().String()+"/readyz", http.NoBody)
 		if err != nil {
 			return false, err
 		}
-		resp, err := http.DefaultClient.Do(req) //nolint:gosec // G704: the process's own listener
+		resp, err := local.Do(req)
 		if err != nil {
 			return false, nil //nolint:nilerr // it is not up yet
 		}

@@ -115,7 +115,7 @@ func (s *service) run(ctx context.Context, listener net.Listener, drain time.Dur
 	case <-ctx.Done():
 		s.log.Info("stopping")
 		handler.Drain()
-		time.Sleep(drain)
+		<-time.After(drain)
 	case cause = <-failed:
 	}
 	stopCtx, cancel := context.WithTimeout(workCtx, shutdownTimeout)

@@ -33,7 +33,7 @@ type Disable struct {
 	SubscriptionID string
 	// Generation is the one that the decision was made under.
 	Generation int64
-	// Run is the deciding run's id.
+	// Run is the workflow id of the deciding run.
 	Run    string
 	Policy DisablePolicy
 	// FirstFailedAt is the delivery's first failure: under

@@ -64,6 +64,9 @@ type Run struct {
 	RunID string `json:"run_id"`
 }
 
+// OwnSource is the source of Carillon's own events; no producer may use it.
+const OwnSource = "carillon"
+
 // IsOwn reports whether events of the type are Carillon's own. They match only
 // subscriptions that name them, and their failures raise no further events.
 func IsOwn(eventType string) bool {

@@ -50,11 +50,14 @@ type Subscription struct {
 	Channel string
 	// Endpoint is the address, in the channel's own shape.
 	Endpoint Endpoint
+	// Unreadable says that the endpoint is sealed with a key that this process
+	// does not have, or damaged; Endpoint is then nil.
+	Unreadable bool
 	// Format is how a payload is written, such as "standard".
 	Format string
 	Retry  Retry
 	State  SubscriptionState
-	// DisabledBy is the run that disabled it; empty when a person did, or when
+	// DisabledBy is the workflow id of the run that disabled it; empty when a person did, or when
 	// it is not disabled. DisabledReason is for people.
 	DisabledBy     string
 	DisabledReason string

@@ -37,6 +37,7 @@ type bundle struct {
 	published *published
 	hooks     *receiver.Receiver
 	hookURL   string
+	url       string
 	observed  []string
 }
 
@@ -82,25 +83,32 @@ func setup(t *testing.T, url string) *bundle {
 	db, err := store.Open(t.Context(), url, ring)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, db.Close()) })
-	env, err := conditions.New()
-	require.NoError(t, err)
 	b := &bundle{
 		store: db, histories: &histories{publications: map[carillon.Run]*carillon.Publication{}},
-		published: &published{}, hooks: receiver.New(),
+		published: &published{}, hooks: receiver.New(), url: url,
 	}
 	server := httptest.NewServer(b.hooks)
 	t.Cleanup(server.Close)
 	b.hookURL = server.URL + "/hook"
+	b.Activities = b.on(t, db)
+	return b
+}
+
+// on returns activities on a store.
+func (b *bundle) on(t *testing.T, db *store.Store) *activities.Activities {
+	t.Helper()
+	env, err := conditions.New()
+	require.NoError(t, err)
 	policy := safehttp.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
-	b.Activities = activities.New(activities.Deps{
+	return activities.New(activities.Deps{
 		Store: db, Histories: b.histories, Publisher: b.published,
 		Channels: channels.NewRegistry(policy, time.Now), Conditions: env,
 		Now: func() time.Time { return now }, Jitter: func() float64 { return 0.5 },
 		Observe: func(channel string, a carillon.Attempt) {
 			b.observed = append(b.observed, channel+" "+string(a.Outcome))
 		},
+		Log: slog.New(slog.DiscardHandler),
 	})
-	return b
 }
 
 // subscribe saves a subscription to everything, changed by edit.
@@ -244,7 +252,7 @@ func TestRouteRunAgainAfterACrashReadsItsClaimBack(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, b.store.DeleteSubscription(t.Context(), "sub_deleted", 0, "test", now))
 
-		after := setupOn(t, b) // another process
+		after := b.on(t, b.store) // another process
 		pub.ConfigVersion++
 		again, err := after.Route(t.Context(), activities.RouteInput{Run: run, Publication: pub})
 		require.NoError(t, err)
@@ -257,17 +265,6 @@ func TestRouteRunAgainAfterACrashReadsItsClaimBack(t *testing.T) {
 		require.Equal(t, map[string]carillon.DeliveryState{
 			"sub_a": carillon.Pending, "sub_deleted": carillon.Canceled, "sub_edited": carillon.Pending,
 		}, states)
-	})
-}
-
-// setupOn returns the activities of another process on the same database.
-func setupOn(t *testing.T, b *bundle) *activities.Activities {
-	t.Helper()
-	env, err := conditions.New()
-	require.NoError(t, err)
-	return activities.New(activities.Deps{
-		Store: b.store, Histories: b.histories, Publisher: b.published, Channels: channels.Registry{}, Conditions: env,
-		Now: func() time.Time { return now }, Jitter: func() float64 { return 0 }, Observe: func(string, carillon.Attempt) {},
 	})
 }
 
@@ -376,6 +373,14 @@ func TestAttemptThatIsNotMade(t *testing.T) {
 			_, err := b.store.Disable(t.Context(), carillon.Disable{SubscriptionID: "sub_a", Generation: 1, Run: "r", Policy: carillon.DisableExhausted, Now: now})
 			require.NoError(t, err)
 		}, carillon.OutcomeHeld},
+		{"endpoint sealed with a key that is lost", func(t *testing.T, b *bundle) {
+			ring, err := seal.NewRing(seal.NewKey())
+			require.NoError(t, err)
+			other, err := store.Open(t.Context(), b.url, ring)
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, other.Close()) })
+			b.Activities = b.on(t, other)
+		}, carillon.OutcomeThrottled},
 		{"history gone", func(_ *testing.T, b *bundle) {
 			b.histories.err = carillon.Errorf(carillon.CodeExpired, "the history is gone")
 		}, carillon.OutcomeReject},

@@ -60,6 +60,8 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 		return none(carillon.OutcomeCanceled, "the subscription was deleted")
 	case err != nil:
 		return a.away("the database is away")
+	case sub.Unreadable:
+		return a.away("the endpoint cannot be opened: CARILLON_SECRET_KEY lacks the key that sealed it")
 	case sub.State != carillon.Enabled:
 		return none(carillon.OutcomeHeld, "the subscription is "+string(sub.State))
 	}

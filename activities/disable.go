@@ -18,7 +18,7 @@ type DisableInput struct {
 	// Generation is the subscription's at Route: what was enabled since then
 	// is left alone.
 	Generation int64 `json:"generation"`
-	// Run is the deciding run's id.
+	// Run is the workflow id of the deciding run.
 	Run           string                 `json:"run"`
 	Policy        carillon.DisablePolicy `json:"policy"`
 	FirstFailedAt time.Time              `json:"first_failed_at"`
@@ -35,9 +35,6 @@ type DisableInput struct {
 type DisableResult struct {
 	Disabled bool `json:"disabled"`
 }
-
-// ownSource is the source of Carillon's own events.
-const ownSource = "carillon"
 
 // Disable disables a delivery's subscription as its policy says, once, and
 // publishes what people should hear of. Repeated for the same delivery it does
@@ -93,8 +90,8 @@ func (a *Activities) publishOwn(ctx context.Context, eventType, id string, in Di
 		return fmt.Errorf("write %s: %w", eventType, err)
 	}
 	event := carillon.Event{
-		ID: carillon.EventID(ownSource, eventType+"/"+id), Type: eventType, Source: ownSource, Actor: ownSource,
-		Subject: in.SubscriptionID, Time: in.At.UTC(), Data: data,
+		ID: carillon.EventID(carillon.OwnSource, eventType+"/"+id), Type: eventType, Source: carillon.OwnSource, Actor: carillon.OwnSource,
+		Subject: in.SubscriptionID, Time: in.At.UTC().Truncate(time.Microsecond), Data: data,
 	}
 	fingerprint, err := carillon.Fingerprint(event)
 	if err != nil {

@@ -42,8 +42,11 @@ type Plan struct {
 	Channel      string                 `json:"channel"`
 	Host         string                 `json:"host,omitempty"`
 	State        carillon.DeliveryState `json:"state"`
-	// Attempts counts those made before this run took over.
-	Attempts int `json:"attempts,omitempty"`
+	// Attempts, NextAt and FirstFailedAt are as a run that was interrupted left
+	// them.
+	Attempts      int       `json:"attempts,omitempty"`
+	NextAt        time.Time `json:"next_at,omitzero"`
+	FirstFailedAt time.Time `json:"first_failed_at,omitzero"`
 	// Delays are the waits before the second attempt, the third, and so on,
 	// with their jitter drawn.
 	Delays     []carillon.Duration    `json:"delays,omitempty"`
@@ -147,8 +150,8 @@ func PageWorkflowID(eventRun string, n int) string {
 	return fmt.Sprintf("%s/page/%d", eventRun, n)
 }
 
-// plan makes the first page of rows into plans. A row whose subscription is
-// gone was canceled when that was deleted.
+// plan makes the first page of rows into plans. Where the subscription was
+// deleted meanwhile, the attempt will say so.
 func (a *Activities) plan(rows []carillon.Delivery, snap *snapshot) PageResult {
 	more := len(rows) > PageSize
 	if more {
@@ -158,11 +161,10 @@ func (a *Activities) plan(rows []carillon.Delivery, snap *snapshot) PageResult {
 	for i, row := range rows {
 		plans[i] = Plan{
 			Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host,
-			State: row.State, Attempts: row.Attempts,
+			State: row.State, Attempts: row.Attempts, NextAt: row.NextAt, FirstFailedAt: row.FirstFailedAt,
 		}
 		sub, ok := snap.byID[row.SubscriptionID]
 		if !ok {
-			plans[i].State = carillon.Canceled
 			continue
 		}
 		plans[i].Name = carillon.Clip(sub.Name, maxPlanName)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -137,6 +138,9 @@ func historyNote(err error) (string, bool) {
 // unclaimedEvent shows an event that was accepted a moment ago, and that no
 // worker has taken up: only its run knows it.
 func (s *Server) unclaimedEvent(c echo.Context, id string, notFound error) error {
+	if strings.Contains(id, "/") { // the id of a page's run, not of an event
+		return notFound
+	}
 	ctx, stop := context.WithTimeout(c.Request().Context(), historyTimeout)
 	defer stop()
 	pub, err := s.deps.History.Publication(ctx, carillon.Run{WorkflowID: workflows.EventWorkflowID(id)})

@@ -190,12 +190,11 @@ func (s *fakeStore) UpdateSource(_ context.Context, src carillon.Source, ifVersi
 	return src, notFound("source", src.Name)
 }
 
-func (s *fakeStore) DeleteSource(_ context.Context, id string, _ int64, _ string, _ time.Time) error {
-	for name, src := range s.sources {
-		if src.ID == id {
-			delete(s.sources, name)
-		}
+func (s *fakeStore) DeleteSource(_ context.Context, name string, _ int64, _ string, _ time.Time) error {
+	if _, ok := s.sources[name]; !ok {
+		return notFound("source", name)
 	}
+	delete(s.sources, name)
 	return s.fail
 }
 

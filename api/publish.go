@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/sources"
@@ -17,6 +19,10 @@ import (
 // maxUpstreamBytes is for what a registry sends: an envelope of several
 // notifications, each of which becomes an event of at most 256 KiB.
 const maxUpstreamBytes = 1 << 20
+
+// maxStarts is how many events of one envelope are started at once: registries
+// wait for half a second only.
+const maxStarts = 16
 
 // acceptedView answers a publish: the event is Temporal's now.
 type acceptedView struct {
@@ -56,6 +62,9 @@ func (s *Server) readEvent(body json.RawMessage) (event carillon.Event, named bo
 		Scope:   f.scope("scope"),
 		Subject: f.text("subject", carillon.MaxSubjectBytes),
 		Time:    f.time("time"),
+	}
+	if event.Source == carillon.OwnSource {
+		f.wrong("source", "%q is the source of Carillon's own events", event.Source)
 	}
 	if named = f.has("id"); named {
 		event.ID = carillon.EventID(event.Source, f.required("id", carillon.MaxSourceBytes))
@@ -163,23 +172,31 @@ func (s *Server) publishUpstream(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	view := upstreamView{Events: make([]acceptedView, 0, len(events))}
+	view := upstreamView{Events: make([]acceptedView, len(events))}
 	for _, event := range events {
 		if len(event.Data) > carillon.MaxEventBytes {
 			return carillon.Errorf(carillon.CodeTooLarge, "a notification is larger than %d KiB", carillon.MaxEventBytes>>10)
 		}
-		accepted, err := s.start(ctx, event)
-		if carillon.CodeOf(err) == carillon.CodeEventReused {
-			// The registry tells the same fact in other words. The first telling
-			// stands; refusing this one would stop the registry's queue for ever.
-			s.deps.Log.LogAttrs(ctx, slog.LevelWarn, "event was published before with other content",
-				slog.String("source", src.Name), slog.String("event", event.ID))
-			accepted, err = acceptedView{ID: event.ID}, nil
-		}
-		if err != nil {
-			return unknownResult(err, true)
-		}
-		view.Events = append(view.Events, accepted)
 	}
+	var starting errgroup.Group
+	starting.SetLimit(maxStarts)
+	for i, event := range events {
+		starting.Go(func() error {
+			accepted, err := s.start(ctx, event)
+			if carillon.CodeOf(err) == carillon.CodeEventReused {
+				// The registry tells the same fact in other words. The first telling
+				// stands; refusing this one would stop the registry's queue for ever.
+				s.deps.Log.LogAttrs(ctx, slog.LevelWarn, "event was published before with other content",
+					slog.String("source", src.Name), slog.String("event", event.ID))
+				return nil
+			}
+			view.Events[i] = accepted
+			return err
+		})
+	}
+	if err := starting.Wait(); err != nil {
+		return unknownResult(err, true)
+	}
+	view.Events = slices.DeleteFunc(view.Events, func(v acceptedView) bool { return v.ID == "" })
 	return answer(c, http.StatusAccepted, view)
 }

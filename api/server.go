@@ -143,8 +143,15 @@ func (s *Server) routes() []route {
 	return routes
 }
 
-// ServeHTTP answers a request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+// ServeHTTP answers a request. Where there is GET there is HEAD, too, of which
+// net/http sends the headers only.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead {
+		r = r.Clone(r.Context())
+		r.Method = http.MethodGet
+	}
+	s.echo.ServeHTTP(w, r)
+}
 
 // HTTP returns a server with the limits that keep slow and greedy clients from
 // holding the service; the caller listens and shuts it down.

@@ -55,6 +55,9 @@ func readSource(body json.RawMessage, current *carillon.Source) (carillon.Source
 	if src.Name != "" && !sourceName.MatchString(src.Name) {
 		f.wrong("name", "must be 1 to 100 of a-z, 0-9, dot, hyphen and underscore, and begin with a letter or a digit")
 	}
+	if src.Name == carillon.OwnSource {
+		f.wrong("name", "is the source of Carillon's own events")
+	}
 	kind := f.required("kind", maxNameBytes)
 	switch _, ok := sources.Lookup(kind); {
 	case kind == "":
@@ -185,7 +188,7 @@ func (s *Server) deleteSource(c echo.Context) error {
 	if conditional(c) {
 		version = src.Version
 	}
-	if err := s.deps.Store.DeleteSource(c.Request().Context(), src.ID, version, admin, s.deps.Now().UTC()); err != nil {
+	if err := s.deps.Store.DeleteSource(c.Request().Context(), src.Name, version, admin, s.deps.Now().UTC()); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

@@ -20,7 +20,7 @@ import (
 // given a second, longer chance before its event is lost to the subscription.
 const (
 	firstTimeLimit  = 50 * time.Millisecond
-	secondTimeLimit = 200 * time.Millisecond
+	secondTimeLimit = 5 * time.Second
 )
 
 // A recorded reason is short; it can quote the condition and the event.

@@ -24,7 +24,7 @@ import (
 
 // Config holds the settings.
 type Config struct {
-	HTTPAddr       string     `env:"CARILLON_HTTP_ADDR" unit:"host:port" default:"127.0.0.1:8080" doc:"Where the API and the console listen. An empty host means all addresses of the machine; port 0 takes a free one."`
+	HTTPAddr       string     `env:"CARILLON_HTTP_ADDR" unit:"host:port" default:"127.0.0.1:8080" doc:"Where the API listens. An empty host means all addresses of the machine; port 0 takes a free one."`
 	PublicURL      string     `env:"CARILLON_PUBLIC_URL" unit:"URL" derived:"http:// and CARILLON_HTTP_ADDR" doc:"Under which address people reach Carillon, for links: behind a proxy, the proxy's."`
 	DatabaseURL    Secret     `env:"CARILLON_DATABASE_URL" unit:"database" derived:"sqlite: and carillon.db in CARILLON_DATA_DIR" doc:"The database: postgres://user:password@host/name for PostgreSQL, or sqlite:PATH. SQLite is for one process; an API and a worker that run apart need PostgreSQL."`
 	DataDir        string     `env:"CARILLON_DATA_DIR" unit:"folder" default:".carillon" doc:"What Carillon itself keeps on disk: the SQLite database and, of carillon dev, its keys and the embedded Temporal. It is made when missing."`

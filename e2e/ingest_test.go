@@ -140,6 +140,9 @@ func TestEveryNotificationOfARegistryBecomesItsEventAndNoOther(t *testing.T) {
 		page, err := i.client.Events(t.Context(), client.EventFilter{})
 		require.NoError(t, err)
 		require.Len(t, page.Items, len(want), "no others")
+		require.NoError(t, i.client.DeleteSource(t.Context(), "registry", ""))
+		_, err = i.client.Source(t.Context(), "registry")
+		require.Equal(t, carillon.CodeNotFound, client.CodeOf(err))
 	})
 }
 

@@ -102,7 +102,7 @@ func (d Database) Open() (*sql.DB, error) {
 			},
 		})
 	}
-	return d.openPostgres(nil)
+	return d.openPostgres(nil, dialer{})
 }
 
 // OpenReader opens a pool of connections that only read, without connecting
@@ -113,7 +113,7 @@ func (d Database) OpenReader() (*sql.DB, error) {
 			"_pragma": {"busy_timeout(" + busyTimeout + ")", "query_only(1)"},
 		})
 	}
-	return d.openPostgres(nil)
+	return d.openPostgres(nil, dialer{})
 }
 
 func (d Database) openSQLite(conns int, options url.Values) (*sql.DB, error) {
@@ -128,8 +128,9 @@ func (d Database) openSQLite(conns int, options url.Values) (*sql.DB, error) {
 	return db, nil
 }
 
-// openPostgres sets the options that the URL does not.
-func (d Database) openPostgres(options map[string]string) (*sql.DB, error) {
+// openPostgres sets the options that the URL does not. via is nil for what may
+// wait for a long time.
+func (d Database) openPostgres(options map[string]string, via pq.Dialer) (*sql.DB, error) {
 	query := d.place.Query()
 	for key, value := range map[string]string{
 		"application_name": "carillon",
@@ -149,6 +150,9 @@ func (d Database) openPostgres(options map[string]string) (*sql.DB, error) {
 	connector, err := pq.NewConnector(place.String())
 	if err != nil {
 		return nil, errors.New("the database URL is not valid: " + d.withoutPassword(err.Error()))
+	}
+	if via != nil {
+		connector.Dialer(via)
 	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(maxConns)

@@ -87,7 +87,7 @@ func Latest() int64 {
 // for locks. SQLite has no such locks.
 func (d Database) openMigrator() (*sql.DB, error) {
 	if d.driver == Postgres {
-		return d.openPostgres(map[string]string{"lock_timeout": lockTimeout})
+		return d.openPostgres(map[string]string{"lock_timeout": lockTimeout}, nil)
 	}
 	return d.Open()
 }

@@ -172,7 +172,7 @@ func TestAnEventSaysAllThatTheRegistryTold(t *testing.T) {
 	require.Len(t, events, 1)
 	e := events[0]
 	require.Equal(t, "package.added", e.Type)
-	require.Equal(t, carillon.EventID("registry", "one"), e.ID)
+	require.Equal(t, carillon.EventID(b.source.ID, "one"), e.ID)
 	require.Equal(t, "anna", e.Actor)
 	require.Equal(t, "pkg:oci/hello@"+digestA+"?repository_url=registry.example.com:5000%2Facme%2FHello&tag=v1", e.Subject)
 	require.Equal(t, time.Date(2026, 11, 21, 20, 1, 59, 649625000, time.UTC), e.Time)

@@ -55,8 +55,8 @@ func unknown(in Upstream, strangers ...stranger) (carillon.Event, error) {
 	})
 }
 
-// newEvent makes an event of the source. id is what the source calls it; at is
-// when it happened, zero when the source does not say. Microseconds are as
+// newEvent makes an event of the source. id is what the source calls it, and is
+// told apart from ids that a producer posts under the same name; at is when it happened, zero when the source does not say. Microseconds are as
 // fine as databases keep a time.
 func newEvent(in Upstream, eventType, id string, at time.Time, data any) (carillon.Event, error) {
 	raw, err := json.Marshal(data)
@@ -64,7 +64,7 @@ func newEvent(in Upstream, eventType, id string, at time.Time, data any) (carill
 		return carillon.Event{}, fmt.Errorf("write data of %s: %w", eventType, err)
 	}
 	return carillon.Event{
-		ID:     carillon.EventID(in.Source.Name, id),
+		ID:     carillon.EventID(in.Source.ID, id),
 		Type:   eventType,
 		Source: in.Source.Name,
 		Scope:  maps.Clone(in.Source.Scope),

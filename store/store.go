@@ -119,7 +119,7 @@ func readOne[T any](ctx context.Context, s *Store, query string, args ...any) (r
 		row, err = get[T](ctx, s.reader, query, args...)
 		return err
 	})
-	return row, err
+	return row, away(err)
 }
 
 // readAll is [list] outside a transaction.
@@ -128,7 +128,7 @@ func readAll[T any](ctx context.Context, s *Store, query string, args ...any) (r
 		rows, err = list[T](ctx, s.reader, query, args...)
 		return err
 	})
-	return rows, err
+	return rows, away(err)
 }
 
 // errRollback makes [Store.write] leave the database as it was, without being
@@ -143,7 +143,7 @@ func (s *Store) write(ctx context.Context, fn func(tx *sqlx.Tx) error) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("begin transaction: %w", err)
+		return fmt.Errorf("begin transaction: %w", away(err))
 	}
 	if err := fn(tx); err != nil {
 		// Its own failure adds nothing: the connection ends with the transaction.
@@ -151,10 +151,10 @@ func (s *Store) write(ctx context.Context, fn func(tx *sqlx.Tx) error) error {
 		if errors.Is(err, errRollback) {
 			return nil
 		}
-		return err
+		return away(err)
 	}
 	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit transaction: %w", err)
+		return fmt.Errorf("commit transaction: %w", away(err))
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func TestADatabaseThatIsAwayIsAnErrorWithoutThePassword(t *testing.T) {
 	require.NotContains(t, err.Error(), "s3cretword")
 
 	_, err = s.ConfigVersion(t.Context())
-	require.Equal(t, carillon.CodeInternal, carillon.CodeOf(err))
+	require.Equal(t, carillon.CodeUnavailable, carillon.CodeOf(err))
 	require.NotContains(t, err.Error(), "s3cretword")
 
 	_, err = store.Open(t.Context(), "postgres://carillon:s3cretword/x@127.0.0.1:1/carillon", nil)
@@ -140,7 +140,7 @@ func TestNoSecretIsKeptInPlain(t *testing.T) {
 	})
 }
 
-func TestASealedEndpointDoesNotOpenInAnotherRow(t *testing.T) {
+func TestASealedEndpointDoesNotOpenInAnotherRowAndConcernsNoOther(t *testing.T) {
 	t.Parallel()
 
 	dbtest.Each(t, func(t *testing.T, databaseURL string) {
@@ -153,8 +153,29 @@ func TestASealedEndpointDoesNotOpenInAnotherRow(t *testing.T) {
 			SET endpoint = (SELECT endpoint FROM subscriptions WHERE id = 'sub_1') WHERE id = 'sub_2'`)
 		require.NoError(t, err)
 
-		_, err = s.Subscription(t.Context(), "sub_2")
-		require.ErrorContains(t, err, "open endpoint of subscription sub_2")
+		moved, err := s.Subscription(t.Context(), "sub_2")
+		require.NoError(t, err)
+		require.True(t, moved.Unreadable)
+		require.Empty(t, moved.Endpoint)
+		_, all, err := s.Subscriptions(t.Context())
+		require.NoError(t, err)
+		require.Len(t, all, 2)
+		require.False(t, all[0].Unreadable)
+		require.NotEmpty(t, all[0].Endpoint)
+
+		// A change of something else leaves what is sealed as it is; a new
+		// endpoint makes the subscription whole.
+		moved.Name = "renamed"
+		_, err = s.UpdateSubscription(t.Context(), moved, 0, "admin")
+		require.NoError(t, err)
+		moved.Endpoint, moved.Unreadable = all[0].Endpoint, false
+		_, err = s.UpdateSubscription(t.Context(), moved, 0, "admin")
+		require.NoError(t, err)
+		whole, err := s.Subscription(t.Context(), "sub_2")
+		require.NoError(t, err)
+		require.False(t, whole.Unreadable)
+		require.Equal(t, all[0].Endpoint, whole.Endpoint)
+		require.NoError(t, s.DeleteSubscription(t.Context(), "sub_2", 0, "admin", time.Now()))
 	})
 }
 

@@ -23,7 +23,7 @@ const (
 	insertSubscription  = `INSERT INTO subscriptions (` + subscriptionColumns + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
 	updateSubscription = `UPDATE subscriptions SET name = ?, event_types = ?, scope = ?, condition = ?,
-		include_cached = ?, channel = ?, endpoint = ?, format = ?, retry = ?, state = ?, disabled_by = ?,
+		include_cached = ?, channel = ?, endpoint = COALESCE(NULLIF(CAST(? AS TEXT), ''), endpoint), format = ?, retry = ?, state = ?, disabled_by = ?,
 		disabled_reason = ?, generation = ?, version = ?, updated_at = ? WHERE id = ?`
 	deleteSubscription = `DELETE FROM subscriptions WHERE id = ?`
 	cancelDeliveries   = `UPDATE deliveries SET state = 'canceled', next_at = 0, updated_at = ?
@@ -73,17 +73,15 @@ func (r subscriptionRow) subscription() (carillon.Subscription, error) {
 	return sub, nil
 }
 
-// open is subscription with the endpoint.
+// open is subscription with the endpoint. One that cannot be opened makes its
+// subscription unreadable, and only that: the others go on.
 func (s *Store) open(r subscriptionRow) (carillon.Subscription, error) {
 	sub, err := r.subscription()
 	if err != nil {
 		return carillon.Subscription{}, err
 	}
 	endpoint, err := s.sealer.Open(r.Endpoint, endpointContext(r.ID))
-	if err != nil {
-		return carillon.Subscription{}, fmt.Errorf("open endpoint of subscription %s: %w", r.ID, err)
-	}
-	sub.Endpoint = carillon.Endpoint(endpoint)
+	sub.Endpoint, sub.Unreadable = carillon.Endpoint(endpoint), err != nil
 	return sub, nil
 }
 
@@ -101,9 +99,12 @@ func (s *Store) openAll(rows []subscriptionRow) ([]carillon.Subscription, error)
 
 // seal makes the row of a subscription.
 func (s *Store) seal(sub carillon.Subscription) (subscriptionRow, error) {
-	endpoint, err := s.sealer.Seal(sub.Endpoint, endpointContext(sub.ID))
-	if err != nil {
-		return subscriptionRow{}, fmt.Errorf("seal endpoint of subscription %s: %w", sub.ID, err)
+	endpoint := "" // leaves the sealed one as it is
+	if !sub.Unreadable {
+		var err error
+		if endpoint, err = s.sealer.Seal(sub.Endpoint, endpointContext(sub.ID)); err != nil {
+			return subscriptionRow{}, fmt.Errorf("seal endpoint of subscription %s: %w", sub.ID, err)
+		}
 	}
 	return subscriptionRow{
 		ID: sub.ID, Name: sub.Name, EventTypes: asJSON(sub.EventTypes), Scope: asJSON(sub.Scope),

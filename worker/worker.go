@@ -29,17 +29,30 @@ const (
 type Worker struct {
 	dispatch   worker.Worker
 	deliveries worker.Worker
+	failed     chan error
 }
+
+// cachedRuns bounds the runs that a process keeps in memory between their
+// tasks; one that was dropped is replayed from its history.
+const cachedRuns = 2000
 
 // New returns a worker that is not started. For eager starts, the client must
 // be the one that starts runs.
 func New(c client.Client, a *activities.Activities) *Worker {
+	worker.SetStickyWorkflowCacheSize(cachedRuns)
+	w := &Worker{failed: make(chan error, 1)}
 	options := worker.Options{
+		OnFatalError: func(err error) {
+			select {
+			case w.failed <- err:
+			default: // one is enough
+			}
+		},
 		WorkerStopTimeout:                stopTimeout,
 		MaxConcurrentWorkflowTaskPollers: pollers,
 		MaxConcurrentActivityTaskPollers: pollers,
 	}
-	w := &Worker{dispatch: worker.New(c, workflows.DispatchQueue, options)}
+	w.dispatch = worker.New(c, workflows.DispatchQueue, options)
 	options.DisableWorkflowWorker = true
 	w.deliveries = worker.New(c, workflows.DeliveriesQueue, options)
 
@@ -65,6 +78,10 @@ func (w *Worker) Start() error {
 	}
 	return nil
 }
+
+// Failed receives the error that ended polling by itself, such as a namespace
+// that is gone. The worker is then to be stopped, and a new one made.
+func (w *Worker) Failed() <-chan error { return w.failed }
 
 // Stop ends polling and waits for attempts under way.
 func (w *Worker) Stop() {

@@ -12,6 +12,9 @@ import (
 	"github.com/carillon-dev/carillon/activities"
 )
 
+// maxThrottle is the longest wait for a part of Carillon that is away.
+const maxThrottle = time.Hour
+
 // delivery is one delivery under way in a run.
 type delivery struct {
 	activities.Plan
@@ -24,10 +27,12 @@ type delivery struct {
 	firstFailedAt time.Time
 
 	// wait is how long to wait before the next attempt.
-	wait    time.Duration
-	waiting bool
-	wake    workflow.Channel    // receives "retry-now"
-	cancel  workflow.CancelFunc // ends the delivery; set once it is in trouble
+	wait time.Duration
+	// throttles counts the attempts in a row that could not be made.
+	throttles int
+	waiting   bool
+	wake      workflow.Channel    // receives "retry-now"
+	cancel    workflow.CancelFunc // ends the delivery; set once it is in trouble
 	// disable is what is left to decide about the subscription.
 	disable *activities.DisableInput
 }
@@ -38,11 +43,11 @@ func (dl *delivery) open() bool { return dl.state == carillon.Pending || dl.stat
 // tryLocally makes an attempt within the workflow task.
 func (d *dispatch) tryLocally(ctx workflow.Context, dl *delivery) workflow.Future {
 	ctx = workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-		StartToCloseTimeout: attemptTimeout, ScheduleToCloseTimeout: attemptTimeout, RetryPolicy: once,
+		StartToCloseTimeout: attemptTimeout, ScheduleToCloseTimeout: queueTimeout, RetryPolicy: once,
 		Summary: dl.attemptSummary(),
 	})
 	return workflow.ExecuteLocalActivity(ctx, activities.Attempt, activities.AttemptInput{
-		Run: d.event, Publication: d.publication, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
+		Run: d.self, Publication: d.publication, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
 	})
 }
 
@@ -58,7 +63,7 @@ func (d *dispatch) try(ctx workflow.Context, dl *delivery) (a carillon.Attempt, 
 		Priority:            temporal.Priority{FairnessKey: dl.Subscription},
 	})
 	err = workflow.ExecuteActivity(ctx, activities.Attempt, activities.AttemptInput{
-		Run: d.event, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
+		Run: d.self, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
 	}).Get(ctx, &a)
 	return a, err
 }
@@ -72,10 +77,18 @@ func (d *dispatch) deliver(ctx workflow.Context, dl *delivery) {
 			a, err := d.try(ctx, dl)
 			d.settle(ctx, dl, a, err)
 		}
+		if dl.disable == nil {
+			d.record(ctx, dl)
+			d.show(ctx)
+		}
+	}
+	if dl.disable != nil {
+		// Before its row is final: a final row that is read back asks for nothing
+		// more.
+		d.disableSubscription(ctx, dl)
 		d.record(ctx, dl)
 		d.show(ctx)
 	}
-	d.decideSubscription(ctx, dl)
 }
 
 // pause waits until the delivery's next attempt is due, or somebody wants it
@@ -113,8 +126,11 @@ func (d *dispatch) settle(ctx workflow.Context, dl *delivery, a carillon.Attempt
 	case carillon.OutcomeCanceled:
 		dl.state = carillon.Canceled
 	case carillon.OutcomeThrottled:
-		dl.wait = time.Duration(a.RetryAfter)
+		// Longer each time, so that a part that stays away does not fill the
+		// history.
+		dl.wait = min(time.Duration(a.RetryAfter)<<min(dl.throttles, 16), maxThrottle)
 		dl.nextAt = now.Add(dl.wait)
+		dl.throttles++
 	default:
 		dl.attempts++
 		dl.durationMS, dl.status = a.DurationMS, 0
@@ -125,6 +141,9 @@ func (d *dispatch) settle(ctx workflow.Context, dl *delivery, a carillon.Attempt
 			dl.firstFailedAt = now
 		}
 		d.settleAttempt(ctx, dl, a)
+	}
+	if a.Outcome != carillon.OutcomeThrottled {
+		dl.throttles = 0
 	}
 	if dl.state != carillon.Succeeded {
 		d.troubled = true
@@ -151,7 +170,7 @@ func (d *dispatch) settleAttempt(ctx workflow.Context, dl *delivery, a carillon.
 		}
 		dl.disable = &activities.DisableInput{
 			EventID: d.eventID, EventType: d.eventType, SubscriptionID: dl.Subscription, Generation: dl.Generation,
-			Run: workflow.GetInfo(ctx).FirstRunID, Policy: dl.Disable, FirstFailedAt: dl.firstFailedAt,
+			Run: d.self.WorkflowID, Policy: dl.Disable, FirstFailedAt: dl.firstFailedAt,
 			Gone: a.Outcome == carillon.OutcomeGone, Attempts: dl.attempts, Status: dl.status, Error: dl.err,
 			At: workflow.Now(ctx),
 		}
@@ -170,16 +189,13 @@ func (dl *delivery) delay(asked time.Duration) time.Duration {
 	return max(delay, min(asked, limit))
 }
 
-// decideSubscription disables the subscription of a delivery that failed for
-// good.
-func (d *dispatch) decideSubscription(ctx workflow.Context, dl *delivery) {
-	if dl.disable == nil {
-		return
-	}
+// disableSubscription carries out what a delivery that failed for good means
+// for its subscription.
+func (d *dispatch) disableSubscription(ctx workflow.Context, dl *delivery) {
 	// What was decided is carried out, also when the run is canceled by now.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	var out activities.DisableResult
-	if err := d.insist(ctx, activities.Disable, dl.disable, &out, "disable "+dl.label()); err != nil {
+	if err := d.insist(ctx, activities.Disable, dl.disable, &out, bookTimeout, "disable "+dl.label()); err != nil {
 		workflow.GetLogger(ctx).Error("disable broke off", "subscription", dl.Subscription, "error", err)
 	}
 	dl.disable = nil
@@ -190,7 +206,7 @@ func (d *dispatch) record(ctx workflow.Context, deliveries ...*delivery) {
 	if len(deliveries) == 0 {
 		return
 	}
-	in := activities.RecordInput{EventID: d.eventID, Owner: d.event.RunID, Rows: make([]activities.Row, len(deliveries))}
+	in := activities.RecordInput{EventID: d.eventID, Owner: d.owner.RunID, Rows: make([]activities.Row, len(deliveries))}
 	for i, dl := range deliveries {
 		in.Rows[i] = activities.Row{
 			Subscription: dl.Subscription, State: dl.state, Attempts: dl.attempts, Status: dl.status, Error: dl.err,
@@ -199,7 +215,7 @@ func (d *dispatch) record(ctx workflow.Context, deliveries ...*delivery) {
 	}
 	// Also a canceled run tells the index.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	if err := d.must(ctx, activities.Record, in, in, nil, "record"); err != nil {
+	if err := d.must(ctx, activities.Record, in, in, nil, bookTimeout, "record"); err != nil {
 		workflow.GetLogger(ctx).Error("record broke off", "error", err)
 	}
 }

@@ -15,12 +15,13 @@ import (
 // DispatchType is the registered name of the workflow [Dispatch].
 const DispatchType = "Dispatch"
 
-// DispatchInput starts a Dispatch run: with an event, or with one page of the
-// deliveries that the event's own run routed.
+// DispatchInput starts a Dispatch run.
 type DispatchInput struct {
-	// Publication is the event; nil in the run of a page.
-	Publication *carillon.Publication `json:"publication,omitempty"`
-	// Page is set in the run of a page.
+	// Publication is the event. The run of a page carries it, too: it may have
+	// to try for longer than the history of the event's own run is kept.
+	Publication *carillon.Publication `json:"publication"`
+	// Page is set in the run of a page of deliveries that the event's own run
+	// routed.
 	Page *PageRef `json:"page,omitempty"`
 	// SearchAttributes says that the server has Carillon's search attributes.
 	SearchAttributes bool `json:"search_attributes,omitempty"`
@@ -28,12 +29,8 @@ type DispatchInput struct {
 
 // PageRef names a page of an event's deliveries.
 type PageRef struct {
-	// Run is the run that carries the event and owns its claim.
-	Run           carillon.Run `json:"run"`
-	EventID       string       `json:"event"`
-	EventType     string       `json:"event_type"`
-	Summary       string       `json:"summary"`
-	ConfigVersion int64        `json:"config_version"`
+	// Owner is the event's own run, which owns the claim.
+	Owner carillon.Run `json:"owner"`
 	// Number counts from 2: the event's own run has the first page.
 	Number int `json:"number"`
 	// After is the last subscription of the page before.
@@ -60,10 +57,12 @@ func Dispatch(ctx workflow.Context, in DispatchInput) (DispatchResult, error) {
 	if err := d.handle(ctx); err != nil {
 		return DispatchResult{}, err
 	}
-	if err := d.route(ctx); err != nil {
+	// Also a run that is canceled early learns which deliveries to end.
+	steady, _ := workflow.NewDisconnectedContext(ctx)
+	if err := d.route(steady); err != nil {
 		return DispatchResult{}, err
 	}
-	if err := d.startNextPage(ctx); err != nil {
+	if err := d.startNextPage(steady); err != nil {
 		return DispatchResult{}, err
 	}
 	d.firstTries(ctx)
@@ -78,8 +77,12 @@ func Dispatch(ctx workflow.Context, in DispatchInput) (DispatchResult, error) {
 
 // dispatch is the state of a run.
 type dispatch struct {
-	// event is the run whose history holds the event; its RunID owns the claim.
-	event         carillon.Run
+	// self is this run, whose history holds the event.
+	self carillon.Run
+	// owner is the event's own run; its RunID owns the claim.
+	owner carillon.Run
+	// publication is nil after the first tries, so that a run that waits for
+	// days does not keep the event in memory.
 	publication   *carillon.Publication
 	page          *PageRef
 	eventID       string
@@ -97,16 +100,17 @@ type dispatch struct {
 
 func newDispatch(ctx workflow.Context, in DispatchInput) *dispatch {
 	info := workflow.GetInfo(ctx)
-	d := &dispatch{attributes: in.SearchAttributes, page: in.Page, publication: in.Publication}
-	if in.Page != nil {
-		d.event, d.eventID, d.eventType = in.Page.Run, in.Page.EventID, in.Page.EventType
-		d.summary, d.configVersion = in.Page.Summary, in.Page.ConfigVersion
-		return d
+	event := in.Publication.Event
+	d := &dispatch{
+		self: carillon.Run{WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID},
+		// The first run of the chain keeps the claim over a reset.
+		owner:       carillon.Run{WorkflowID: info.WorkflowExecution.ID, RunID: info.FirstRunID},
+		publication: in.Publication, page: in.Page, eventID: event.ID, eventType: event.Type, summary: Summary(event),
+		configVersion: in.Publication.ConfigVersion, attributes: in.SearchAttributes,
 	}
-	// The first run of the chain keeps the claim over a reset.
-	d.event = carillon.Run{WorkflowID: info.WorkflowExecution.ID, RunID: info.FirstRunID}
-	d.eventID, d.eventType = in.Publication.Event.ID, in.Publication.Event.Type
-	d.summary, d.configVersion = Summary(in.Publication.Event), in.Publication.ConfigVersion
+	if in.Page != nil {
+		d.owner = in.Page.Owner
+	}
 	return d
 }
 
@@ -116,16 +120,17 @@ func (d *dispatch) route(ctx workflow.Context) error {
 	if d.page != nil {
 		var out activities.PageResult
 		in := activities.PageInput{
-			EventID: d.eventID, Owner: d.event.RunID, After: d.page.After, ConfigVersion: d.configVersion,
+			EventID: d.eventID, Owner: d.owner.RunID, After: d.page.After, ConfigVersion: d.configVersion,
 		}
-		if err := d.must(ctx, activities.Page, in, in, &out, "read deliveries"); err != nil {
+		if err := d.must(ctx, activities.Page, in, in, &out, bookTimeout, "read deliveries"); err != nil {
 			return err
 		}
 		plans, d.more = out.Plans, out.More
 	} else {
 		var out activities.RouteResult
-		local := activities.RouteInput{Run: d.event, Publication: d.publication}
-		if err := d.must(ctx, activities.Route, local, activities.RouteInput{Run: d.event}, &out, d.summary); err != nil {
+		local := activities.RouteInput{Run: d.owner, Publication: d.publication}
+		regular := activities.RouteInput{Run: d.owner}
+		if err := d.must(ctx, activities.Route, local, regular, &out, routeTimeout, d.summary); err != nil {
 			return err
 		}
 		plans, d.more = out.Plans, out.More
@@ -136,8 +141,14 @@ func (d *dispatch) route(ctx workflow.Context) error {
 	d.deliveries = make([]*delivery, len(plans))
 	for i, plan := range plans {
 		d.deliveries[i] = &delivery{
-			Plan: plan, state: plan.State, attempts: plan.Attempts, wake: workflow.NewBufferedChannel(ctx, 1),
+			Plan: plan, state: plan.State, attempts: plan.Attempts, nextAt: plan.NextAt,
+			firstFailedAt: plan.FirstFailedAt, wake: workflow.NewBufferedChannel(ctx, 1),
 		}
+		if plan.State == carillon.Held {
+			d.troubled = true
+		}
+		// Read back from an interrupted run: what was to come later still is.
+		d.deliveries[i].wait = max(0, plan.NextAt.Sub(workflow.Now(ctx)))
 	}
 	return nil
 }
@@ -153,18 +164,18 @@ func (d *dispatch) startNextPage(ctx workflow.Context) error {
 		number = d.page.Number + 1
 	}
 	next := PageRef{
-		Run: d.event, EventID: d.eventID, EventType: d.eventType, Summary: d.summary,
-		ConfigVersion: d.configVersion, Number: number, After: d.deliveries[len(d.deliveries)-1].Subscription,
+		Owner: d.owner, Number: number, After: d.deliveries[len(d.deliveries)-1].Subscription,
 	}
 	child := workflow.ExecuteChildWorkflow(
 		workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-			WorkflowID:            activities.PageWorkflowID(d.event.WorkflowID, number),
+			WorkflowID:            activities.PageWorkflowID(d.owner.WorkflowID, number),
 			WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 			ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
 			WorkflowTaskTimeout:   taskTimeout,
 			StaticSummary:         d.summary,
+			TypedSearchAttributes: startAttributes(d.attributes, d.publication.Event),
 		}),
-		DispatchType, DispatchInput{Page: &next, SearchAttributes: d.attributes},
+		DispatchType, DispatchInput{Publication: d.publication, Page: &next, SearchAttributes: d.attributes},
 	)
 	d.result.MorePages = true
 	err := child.GetChildWorkflowExecution().Get(ctx, nil)
@@ -180,7 +191,7 @@ func (d *dispatch) startNextPage(ctx workflow.Context) error {
 func (d *dispatch) firstTries(ctx workflow.Context) {
 	tries := make([]workflow.Future, len(d.deliveries))
 	for i, dl := range d.deliveries {
-		if dl.open() {
+		if dl.open() && dl.wait == 0 {
 			tries[i] = d.tryLocally(ctx, dl)
 		}
 	}
@@ -192,8 +203,11 @@ func (d *dispatch) firstTries(ctx workflow.Context) {
 		var a carillon.Attempt
 		err := tries[i].Get(ctx, &a)
 		d.settle(ctx, dl, a, err)
-		tried = append(tried, dl)
+		if dl.disable == nil { // else it is recorded once that is carried out
+			tried = append(tried, dl)
+		}
 	}
+	d.publication = nil
 	d.record(ctx, tried...)
 	d.show(ctx)
 }
@@ -240,6 +254,11 @@ func (d *dispatch) count() {
 const (
 	// bookTimeout is for what only talks to the database.
 	bookTimeout = 10 * time.Second
+	// routeTimeout is for matching ten thousand expensive conditions.
+	routeTimeout = 5 * time.Minute
+	// queueTimeout is for a first try that waits for its turn in a busy worker,
+	// which must not count as one that was made.
+	queueTimeout = 10 * time.Minute
 	// attemptTimeout is above a sender's own limit (30 s), so that the sender
 	// reports its timeout itself.
 	attemptTimeout = 40 * time.Second
@@ -255,20 +274,24 @@ var once = &temporal.RetryPolicy{MaximumAttempts: 1}
 // must runs a step that only needs the database: as a local activity, and when
 // that fails as a regular one that is retried until it succeeds. The regular
 // input is recorded, so it holds no event. Its only error is cancellation.
-func (d *dispatch) must(ctx workflow.Context, name string, local, regular, out any, summary string) error {
+func (d *dispatch) must(
+	ctx workflow.Context, name string, local, regular, out any, timeout time.Duration, summary string,
+) error {
 	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout: bookTimeout, ScheduleToCloseTimeout: bookTimeout, RetryPolicy: once, Summary: summary,
 	}), name, local).Get(ctx, out)
 	if err == nil || temporal.IsCanceledError(err) {
 		return err
 	}
-	return d.insist(ctx, name, regular, out, summary)
+	return d.insist(ctx, name, regular, out, timeout, summary)
 }
 
 // insist runs a regular activity until it succeeds.
-func (d *dispatch) insist(ctx workflow.Context, name string, in, out any, summary string) error {
+func (d *dispatch) insist(
+	ctx workflow.Context, name string, in, out any, timeout time.Duration, summary string,
+) error {
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: DispatchQueue, StartToCloseTimeout: bookTimeout, Summary: summary,
+		TaskQueue: DispatchQueue, StartToCloseTimeout: timeout, Summary: summary,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: time.Second, BackoffCoefficient: 2,
 			// A part that was away is used again soon after it is back.

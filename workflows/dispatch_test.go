@@ -384,6 +384,76 @@ func TestDispatchDoesNotCountAnAttemptThatCarillonCouldNotMake(t *testing.T) {
 	require.Empty(t, s.disables)
 }
 
+func TestDispatchWaitsLongerEachTimeForAPartThatIsAway(t *testing.T) {
+	t.Parallel()
+	away := carillon.Attempt{Outcome: carillon.OutcomeThrottled, RetryAfter: carillon.Duration(5 * time.Second), Error: "the database is away"}
+	replies := make([]carillon.Attempt, 0, 14)
+	for range 13 {
+		replies = append(replies, away)
+	}
+	s := &scripted{route: plans("sub_a"), replies: map[string][]carillon.Attempt{"sub_a": append(replies, delivered())}}
+	env := newRun(t, s)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+
+	require.Equal(t, workflows.DispatchResult{Succeeded: 1}, result(t, env))
+	at := s.after("sub_a")
+	for n := 1; n < len(at); n++ {
+		require.Equal(t, min(5*time.Second<<(n-1), time.Hour), at[n]-at[n-1])
+	}
+}
+
+// A final row that is read back after a crash asks for nothing more, so it is
+// written only once its subscription is decided.
+func TestDispatchDisablesBeforeItRecordsTheFailure(t *testing.T) {
+	t.Parallel()
+	for name, reply := range map[string]carillon.Attempt{"gone": status(carillon.OutcomeGone, 410), "exhausted": failing()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &scripted{route: plans("sub_a"), replies: map[string][]carillon.Attempt{"sub_a": {reply}}}
+			s.route.Plans[0].Delays = nil
+			env := newRun(t, s)
+			env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+				if info.ActivityType.Name == activities.Disable {
+					require.Empty(t, s.last(), "nothing is final yet")
+				}
+			})
+			env.ExecuteWorkflow(workflows.DispatchType, input())
+			require.Equal(t, workflows.DispatchResult{Failed: 1}, result(t, env))
+			require.Len(t, s.disables, 1)
+			require.Equal(t, "event/evt_1", s.disables[0].Run)
+			require.Equal(t, carillon.Failed, s.last()["sub_a"].State)
+		})
+	}
+}
+
+func TestDispatchKeepsToTheTimeThatAnInterruptedRunHadSet(t *testing.T) {
+	t.Parallel()
+	route := plans("sub_a")
+	route.Plans[0].State, route.Plans[0].Attempts = carillon.Retrying, 1
+	route.Plans[0].NextAt, route.Plans[0].FirstFailedAt = start.Add(40*time.Second), start.Add(-time.Minute)
+	s := &scripted{route: route, replies: map[string][]carillon.Attempt{"sub_a": {failing(), delivered()}}}
+	env := newRun(t, s)
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+	require.Equal(t, workflows.DispatchResult{Succeeded: 1}, result(t, env))
+	require.Equal(t, []time.Duration{40 * time.Second, 5*time.Minute + 40*time.Second}, s.after("sub_a"))
+	require.Equal(t, start.Add(-time.Minute), s.last()["sub_a"].FirstFailedAt.UTC())
+}
+
+func TestDispatchCanceledBeforeItRoutedRecordsItsDeliveriesCanceled(t *testing.T) {
+	t.Parallel()
+	s := &scripted{route: plans("sub_a"), localFails: map[string]bool{activities.Route: true}}
+	env := newRun(t, s)
+	env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+		if info.ActivityType.Name == activities.Route {
+			env.CancelWorkflow()
+		}
+	})
+	env.ExecuteWorkflow(workflows.DispatchType, input())
+	require.True(t, temporal.IsCanceledError(env.GetWorkflowError()))
+	require.Empty(t, s.attempts)
+	require.Equal(t, carillon.Canceled, s.last()["sub_a"].State)
+}
+
 func TestDispatchCountsAnAttemptThatBrokeOffAsRetry(t *testing.T) {
 	t.Parallel()
 	s := &scripted{route: plans("sub_a"), replies: map[string][]carillon.Attempt{"sub_a": {{Error: "panic"}, {Error: "panic"}, delivered()}}}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -68,7 +69,7 @@ func NewPublisher(
 // fingerprint; [carillon.CodeUnavailable] when it is not known whether the
 // event was taken.
 func (p *Publisher) Publish(ctx context.Context, event carillon.Event, fingerprint string) (carillon.Run, error) {
-	version, row, err := p.index.Accepted(ctx, event.ID)
+	version, row, err := p.accepted(ctx, event.ID)
 	if err != nil {
 		return carillon.Run{}, unavailable("the database does not answer", err)
 	}
@@ -93,6 +94,12 @@ func (p *Publisher) Publish(ctx context.Context, event carillon.Event, fingerpri
 	return run, nil
 }
 
+func (p *Publisher) accepted(ctx context.Context, eventID string) (int64, *carillon.EventRow, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return p.index.Accepted(ctx, eventID)
+}
+
 // start starts a run, trying twice when no answer comes.
 func (p *Publisher) start(ctx context.Context, pub carillon.Publication) (carillon.Run, error) {
 	var err error
@@ -114,7 +121,10 @@ func (p *Publisher) start(ctx context.Context, pub carillon.Publication) (carill
 }
 
 func (p *Publisher) startOnce(ctx context.Context, pub carillon.Publication) (carillon.Run, error) {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	attributes := p.attributes.present(ctx, p)
+	// A producer that hangs up does not break the start off: with the answer to
+	// an eager start, its first task would be lost until that times out.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
 	options := client.StartWorkflowOptions{
 		ID:                                       EventWorkflowID(pub.Event.ID),
@@ -126,14 +136,7 @@ func (p *Publisher) startOnce(ctx context.Context, pub carillon.Publication) (ca
 		EnableEagerStart:                         true,
 		StaticSummary:                            Summary(pub.Event),
 	}
-	attributes := p.attributes.present(ctx, p)
-	if attributes {
-		options.TypedSearchAttributes = temporal.NewSearchAttributes(
-			AttributeEventType.ValueSet(carillon.Clip(pub.Event.Type, maxKeyword)),
-			AttributeScope.ValueSet(carillon.Clip(pub.Event.ScopeText(), maxKeyword)),
-			AttributeSubject.ValueSet(carillon.Clip(pub.Event.Subject, maxKeyword)),
-		)
-	}
+	options.TypedSearchAttributes = startAttributes(attributes, pub.Event)
 	handle, err := p.client.ExecuteWorkflow(ctx, options, DispatchType,
 		DispatchInput{Publication: &pub, SearchAttributes: attributes})
 	if err != nil {
@@ -213,40 +216,70 @@ func unavailable(message string, err error) error {
 	return &carillon.Error{Code: carillon.CodeUnavailable, Message: message, Err: err}
 }
 
-// recheck is how often a server without the search attributes is asked again.
-const recheck = time.Minute
+const (
+	// recheck is how often a server without the search attributes is asked
+	// again.
+	recheck = time.Minute
+	// recheckTimeout bounds that question: posts wait for it.
+	recheckTimeout = time.Second
+)
 
 // searchAttributes knows whether the server has Carillon's search attributes:
-// runs go without them on one that does not.
+// runs go without them on one that does not. One post at a time asks; the
+// others go by what is known.
 type searchAttributes struct {
+	asking  atomic.Bool
 	mu      sync.Mutex
 	checked time.Time
 	known   bool
 }
 
-func (s *searchAttributes) forget() {
+func (s *searchAttributes) forget() { s.learn(time.Time{}, false) }
+
+func (s *searchAttributes) learn(checked time.Time, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.checked, s.known = time.Time{}, false
+	s.checked, s.known = checked, known
+}
+
+func (s *searchAttributes) last() (checked time.Time, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.checked, s.known
 }
 
 func (s *searchAttributes) present(ctx context.Context, p *Publisher) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.known || p.now().Sub(s.checked) < recheck {
-		return s.known
+	checked, known := s.last()
+	if known || p.now().Sub(checked) < recheck || !s.asking.CompareAndSwap(false, true) {
+		return known
 	}
+	defer s.asking.Store(false)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recheckTimeout)
+	defer cancel()
 	missing, err := MissingSearchAttributes(ctx, p.client, p.namespace)
-	if err != nil {
+	switch {
+	case err != nil:
 		p.log.Warn("search attributes are not known; runs start without them", "error", err)
-		return false
-	}
-	if len(missing) > 0 {
+	case len(missing) > 0:
 		p.log.Warn("the namespace has no search attributes of Carillon; runs start without them",
 			"missing", missing, "create_them_with", CreateSearchAttributesCommand(p.namespace))
 	}
-	s.checked, s.known = p.now(), len(missing) == 0
-	return s.known
+	known = err == nil && len(missing) == 0
+	s.learn(p.now(), known)
+	return known
+}
+
+// startAttributes are the search attributes of a run at its start; none on a
+// server that does not have them.
+func startAttributes(present bool, e carillon.Event) temporal.SearchAttributes {
+	if !present {
+		return temporal.SearchAttributes{}
+	}
+	return temporal.NewSearchAttributes(
+		AttributeEventType.ValueSet(carillon.Clip(e.Type, maxKeyword)),
+		AttributeScope.ValueSet(carillon.Clip(e.ScopeText(), maxKeyword)),
+		AttributeSubject.ValueSet(carillon.Clip(e.Subject, maxKeyword)),
+	)
 }
 
 // attributeTypes are the search attributes and the types that they are

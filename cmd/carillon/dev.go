@@ -45,6 +45,9 @@ func runDev(ctx context.Context, cfg config.Config, out io.Writer) error {
 	if err := devDefaults(&cfg); err != nil {
 		return err
 	}
+	if _, _, err := check(cfg); err != nil {
+		return err
+	}
 	d := &dev{cfg: cfg, out: out}
 	var err error
 	if d.api, err = listen(ctx, cfg.HTTPAddr, "CARILLON_HTTP_ADDR"); err != nil {

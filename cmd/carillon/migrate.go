@@ -11,6 +11,9 @@ import (
 
 // runMigrate brings the database's schema up to date.
 func runMigrate(ctx context.Context, cfg config.Config, out io.Writer) error {
+	if _, err := schema.Parse(cfg.DatabaseURL.Reveal()); err != nil {
+		return usagef("CARILLON_DATABASE_URL: %w", err)
+	}
 	done, err := schema.Migrate(ctx, cfg.DatabaseURL.Reveal())
 	if err != nil {
 		return err

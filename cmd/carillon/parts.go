@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -23,6 +24,7 @@ import (
 	"github.com/carillon-dev/carillon/internal/history"
 	"github.com/carillon-dev/carillon/internal/safehttp"
 	"github.com/carillon-dev/carillon/internal/seal"
+	"github.com/carillon-dev/carillon/schema"
 	"github.com/carillon-dev/carillon/store"
 	"github.com/carillon-dev/carillon/workflows"
 )
@@ -53,13 +55,9 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if p.conditions, err = conditions.New(); err != nil {
 		return nil, fmt.Errorf("set up conditions: %w", err)
 	}
-	ring, err := seal.NewRing(cfg.SecretKey.Reveal())
+	ring, allow, err := check(cfg)
 	if err != nil {
-		return nil, usagef("CARILLON_SECRET_KEY: %w", err)
-	}
-	allow, err := safehttp.ParseAllow(cfg.AllowCIDRs)
-	if err != nil {
-		return nil, usagef("CARILLON_ALLOW_CIDRS: %w", err)
+		return nil, err
 	}
 	p.channels = channels.NewRegistry(safehttp.Policy{Allow: allow}, time.Now)
 
@@ -90,6 +88,22 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 		Conditions: p.conditions, Now: time.Now, Jitter: rand.Float64, Observe: newAttemptMetrics(p.metrics), Log: log,
 	})
 	return p, nil
+}
+
+// check reads the settings that other packages know the shape of.
+func check(cfg config.Config) (*seal.Ring, []netip.Prefix, error) {
+	ring, err := seal.NewRing(cfg.SecretKey.Reveal())
+	if err != nil {
+		return nil, nil, usagef("CARILLON_SECRET_KEY: %w", err)
+	}
+	allow, err := safehttp.ParseAllow(cfg.AllowCIDRs)
+	if err != nil {
+		return nil, nil, usagef("CARILLON_ALLOW_CIDRS: %w", err)
+	}
+	if _, err := schema.Parse(cfg.DatabaseURL.Reveal()); err != nil {
+		return nil, nil, usagef("CARILLON_DATABASE_URL: %w", err)
+	}
+	return ring, allow, nil
 }
 
 func (p *parts) close() {

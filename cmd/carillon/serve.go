@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -42,6 +43,9 @@ func runServe(ctx context.Context, cfg config.Config, out io.Writer) error {
 	}
 	if cfg.AdminKey.Reveal() == "" {
 		return usagef("CARILLON_ADMIN_KEY is not set; it is the key that the API asks for. Make one with: openssl rand -hex 24")
+	}
+	if _, _, err := check(cfg); err != nil {
+		return err
 	}
 	if strings.HasPrefix(cfg.DatabaseURL.Reveal(), "sqlite:") { // one process, so no other can run an older program on it
 		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
@@ -80,7 +84,8 @@ func listen(ctx context.Context, addr, setting string) (net.Listener, error) {
 // service is a process at work.
 type service struct {
 	*parts
-	cfg config.Config
+	cfg     config.Config
+	polling atomic.Bool
 }
 
 // run serves until ctx ends, and then stops in an order that loses nothing:
@@ -92,7 +97,11 @@ func (s *service) run(ctx context.Context, listener net.Listener, drain time.Dur
 		AdminKey: s.cfg.AdminKey.Reveal(), TemporalWebURL: s.cfg.TemporalWebURL, Namespace: s.namespace,
 		Store: s.store, Publisher: s.publisher, History: s.histories, Catalog: s.catalog,
 		Conditions: s.conditions, Channels: s.channels, Memory: s.store,
-		Checks:  []api.Check{{Name: "database", Check: s.store.Ping}, {Name: "temporal", Check: s.checkTemporal}},
+		Checks: []api.Check{
+			{Name: "database", Check: s.store.Ping},
+			{Name: "temporal", Check: s.checkTemporal},
+			{Name: "worker", Check: s.checkWorker},
+		},
 		Metrics: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}), Log: s.log, Now: time.Now,
 	})
 	if err != nil {
@@ -135,6 +144,13 @@ func (s *service) checkTemporal(ctx context.Context) error {
 	return nil
 }
 
+func (s *service) checkWorker(context.Context) error {
+	if !s.polling.Load() {
+		return carillon.Errorf(carillon.CodeUnavailable, "the worker does not poll; it waits for the database and Temporal")
+	}
+	return nil
+}
+
 // work runs the worker until ctx ends. Where Temporal or the schema is not
 // there yet, it waits for them.
 func (s *service) work(ctx context.Context) {
@@ -144,10 +160,17 @@ func (s *service) work(ctx context.Context) {
 			w := worker.New(s.temporal, s.activities)
 			if err = w.Start(); err == nil {
 				s.log.Info("the worker polls")
-				<-ctx.Done()
+				s.polling.Store(true)
+				select {
+				case <-ctx.Done():
+				case err = <-w.Failed():
+				}
+				s.polling.Store(false)
 				w.Stop()
-				return
 			}
+		}
+		if ctx.Err() != nil {
+			return
 		}
 		if err.Error() != said {
 			s.log.Warn("the worker waits", "reason", err)

@@ -67,6 +67,11 @@ type Delivery struct {
 	Host       string
 	ReceivedAt time.Time
 	UpdatedAt  time.Time
+	// Redeliveries counts how often it was handed to a run of its own.
+	Redeliveries int
+	// PutBack says, of a held delivery to be recorded, that its recovery tried
+	// it in vain and goes on: it stays held though its subscription is enabled.
+	PutBack bool
 }
 
 // Limits that keep an attempt's record within 8 KiB, so that a hundred of them

@@ -14,6 +14,7 @@ const (
 	CodeInvalid      Code = "invalid"         // the input is wrong; Problems say where
 	CodeNotFound     Code = "not-found"       // there is no such object
 	CodeConflict     Code = "conflict"        // the object's state does not allow it
+	CodeInProgress   Code = "in-progress"     // the delivery is under way
 	CodeEventReused  Code = "event-id-reused" // the event's id was published before with other content
 	CodeExists       Code = "exists"          // the name is taken
 	CodeStale        Code = "stale"           // If-Match names another version of the object

@@ -67,6 +67,25 @@ type Run struct {
 // OwnSource is the source of Carillon's own events; no producer may use it.
 const OwnSource = "carillon"
 
+// OwnEvent makes an event of Carillon's own. key tells it from others of its
+// type: made again of the same, it is the same event.
+func OwnEvent(eventType, key, subject string, at time.Time, fields map[string]any) (Event, error) {
+	data, err := json.Marshal(fields)
+	if err != nil {
+		return Event{}, fmt.Errorf("write %s: %w", eventType, err)
+	}
+	return Event{
+		ID: EventID(OwnSource, eventType+"/"+key), Type: eventType, Source: OwnSource, Actor: OwnSource,
+		Subject: subject, Time: at.UTC().Truncate(time.Microsecond), Data: data,
+	}, nil
+}
+
+// GenerationKey is the key of an event that happens once in a subscription's
+// generation.
+func GenerationKey(subscription string, generation int64) string {
+	return fmt.Sprintf("%s/%d", subscription, generation)
+}
+
 // IsOwn reports whether events of the type are Carillon's own. They match only
 // subscriptions that name them, and their failures raise no further events.
 func IsOwn(eventType string) bool {

@@ -23,6 +23,8 @@ const (
 	Attempt = "Attempt"
 	Record  = "Record"
 	Disable = "Disable"
+	Reclaim = "Reclaim"
+	Backlog = "Backlog"
 )
 
 // PageSize is the largest number of deliveries that one run sees through. An
@@ -41,7 +43,9 @@ type Store interface {
 	// DeliveryPage returns deliveries of an event that a run owns, ordered by
 	// subscription, those after the given one.
 	DeliveryPage(ctx context.Context, eventID, ownerRun, after string, limit int) ([]carillon.Delivery, error)
-	Record(ctx context.Context, ownerRun string, rows []carillon.Delivery) error
+	Record(ctx context.Context, ownerRun string, rows []carillon.Delivery) (reopened []string, err error)
+	Backlog(ctx context.Context, b carillon.Backlog, limit int) (oldest []carillon.Delivery, total int, err error)
+	Reclaim(ctx context.Context, r carillon.Redelivery, run carillon.Run, now time.Time) (carillon.Delivery, bool, error)
 	Disable(ctx context.Context, d carillon.Disable) (carillon.DisableResult, error)
 }
 

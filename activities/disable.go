@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -23,7 +22,9 @@ type DisableInput struct {
 	Policy        carillon.DisablePolicy `json:"policy"`
 	FirstFailedAt time.Time              `json:"first_failed_at"`
 	// Gone says that the receiver answered 410.
-	Gone     bool   `json:"gone,omitempty"`
+	Gone bool `json:"gone,omitempty"`
+	// Recovery says that a recovery's probes ran out, and no delivery failed.
+	Recovery bool   `json:"recovery,omitempty"`
 	Attempts int    `json:"attempts"`
 	Status   int    `json:"status,omitempty"`
 	Error    string `json:"error,omitempty"`
@@ -60,7 +61,7 @@ func (a *Activities) Disable(ctx context.Context, in DisableInput) (DisableResul
 	if carillon.IsOwn(in.EventType) {
 		return DisableResult{Disabled: result.Disabled}, nil
 	}
-	if !in.Gone {
+	if !in.Gone && !in.Recovery {
 		err := a.publishOwn(ctx, "delivery.exhausted", in.EventID+"/"+in.SubscriptionID+"/"+in.Run, in, map[string]any{
 			"subscription": in.SubscriptionID, "event": in.EventID, "event_type": in.EventType,
 			"attempts": in.Attempts, "status": in.Status, "error": in.Error,
@@ -70,7 +71,7 @@ func (a *Activities) Disable(ctx context.Context, in DisableInput) (DisableResul
 		}
 	}
 	if result.Disabled {
-		id := fmt.Sprintf("%s/%d", in.SubscriptionID, in.Generation)
+		id := carillon.GenerationKey(in.SubscriptionID, in.Generation)
 		err := a.publishOwn(ctx, "subscription.disabled", id, in, map[string]any{
 			"subscription": in.SubscriptionID, "name": result.Subscription.Name, "channel": result.Subscription.Channel,
 			"reason": reason, "event": in.EventID, "attempts": in.Attempts, "run": in.Run,
@@ -85,13 +86,9 @@ func (a *Activities) Disable(ctx context.Context, in DisableInput) (DisableResul
 // publishOwn publishes an event of Carillon's own. All of it comes from the
 // recorded input, so that a repeat is the same event.
 func (a *Activities) publishOwn(ctx context.Context, eventType, id string, in DisableInput, fields map[string]any) error {
-	data, err := json.Marshal(fields)
+	event, err := carillon.OwnEvent(eventType, id, in.SubscriptionID, in.At, fields)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", eventType, err)
-	}
-	event := carillon.Event{
-		ID: carillon.EventID(carillon.OwnSource, eventType+"/"+id), Type: eventType, Source: carillon.OwnSource, Actor: carillon.OwnSource,
-		Subject: in.SubscriptionID, Time: in.At.UTC().Truncate(time.Microsecond), Data: data,
+		return err
 	}
 	fingerprint, err := carillon.Fingerprint(event)
 	if err != nil {

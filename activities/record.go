@@ -26,18 +26,28 @@ type Row struct {
 	DurationMS    int64                  `json:"duration_ms,omitempty"`
 	NextAt        time.Time              `json:"next_at,omitzero"`
 	FirstFailedAt time.Time              `json:"first_failed_at,omitzero"`
+	// PutBack is of a held delivery that its recovery tried in vain.
+	PutBack bool `json:"put_back,omitempty"`
+}
+
+// RecordResult says what the database knew better.
+type RecordResult struct {
+	// Reopened are subscriptions that were enabled meanwhile: their deliveries
+	// are not held but pending, and to be attempted at once.
+	Reopened []string `json:"reopened,omitempty"`
 }
 
 // Record writes where deliveries stand into their index rows.
-func (a *Activities) Record(ctx context.Context, in RecordInput) error {
+func (a *Activities) Record(ctx context.Context, in RecordInput) (RecordResult, error) {
 	now := a.now()
 	rows := make([]carillon.Delivery, len(in.Rows))
 	for i, r := range in.Rows {
 		rows[i] = carillon.Delivery{
 			EventID: in.EventID, SubscriptionID: r.Subscription, State: r.State, Attempts: r.Attempts,
 			Status: r.Status, Error: r.Error, Duration: time.Duration(r.DurationMS) * time.Millisecond,
-			NextAt: r.NextAt, FirstFailedAt: r.FirstFailedAt, UpdatedAt: now,
+			NextAt: r.NextAt, FirstFailedAt: r.FirstFailedAt, UpdatedAt: now, PutBack: r.PutBack,
 		}
 	}
-	return a.store.Record(ctx, in.Owner, rows)
+	reopened, err := a.store.Record(ctx, in.Owner, rows)
+	return RecordResult{Reopened: reopened}, err
 }

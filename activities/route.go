@@ -96,7 +96,9 @@ func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, err
 	if claimed == carillon.ClaimDuplicate {
 		return RouteResult{Duplicate: true}, nil
 	}
-	if claimed == carillon.ClaimOwned {
+	// What was held at the look can be pending by the time of the claim.
+	held := func(d carillon.Delivery) bool { return d.State == carillon.Held }
+	if claimed == carillon.ClaimOwned || slices.ContainsFunc(rows, held) {
 		rows, err = a.store.DeliveryPage(ctx, pub.Event.ID, in.Run.RunID, "", PageSize+1)
 		if err != nil {
 			return RouteResult{}, fmt.Errorf("read deliveries of %s: %w", pub.Event.ID, err)

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/workflows"
 )
 
 // deliveryView is a delivery as the index has it.
@@ -26,7 +27,9 @@ type deliveryView struct {
 	FirstFailedAt *time.Time             `json:"first_failed_at,omitempty"`
 	ReceivedAt    time.Time              `json:"received_at"`
 	UpdatedAt     time.Time              `json:"updated_at"`
-	Run           runView                `json:"run"`
+	// Redeliveries counts the runs after the event's own.
+	Redeliveries int     `json:"redeliveries"`
+	Run          runView `json:"run"`
 }
 
 // deliveryDetailView is a delivery with its attempts out of the history.
@@ -42,7 +45,7 @@ func (s *Server) viewDelivery(d carillon.Delivery) deliveryView {
 		Event: d.EventID, Subscription: d.SubscriptionID, EventType: d.EventType, Channel: d.Channel, Host: d.Host,
 		State: d.State, AttemptCount: d.Attempts, Status: d.Status, Error: d.Error, DurationMS: d.Duration.Milliseconds(),
 		NextAt: someTime(d.NextAt), FirstFailedAt: someTime(d.FirstFailedAt),
-		ReceivedAt: d.ReceivedAt.UTC(), UpdatedAt: d.UpdatedAt.UTC(), Run: s.viewRun(d.Run),
+		ReceivedAt: d.ReceivedAt.UTC(), UpdatedAt: d.UpdatedAt.UTC(), Redeliveries: d.Redeliveries, Run: s.viewRun(d.Run),
 	}
 }
 
@@ -112,9 +115,7 @@ func (s *Server) delivery(c echo.Context) error {
 		return err
 	}
 	view := deliveryDetailView{deliveryView: s.viewDelivery(d)}
-	ctx, stop := context.WithTimeout(c.Request().Context(), historyTimeout)
-	defer stop()
-	view.Attempts, err = s.deps.History.Attempts(ctx, d.Run, d.SubscriptionID)
+	view.Attempts, err = s.attempts(c.Request().Context(), d)
 	note, away := historyNote(err)
 	switch {
 	case away:
@@ -128,6 +129,33 @@ func (s *Server) delivery(c echo.Context) error {
 		view.Attempts[i].EventID = d.EventID // not recorded for an attempt that broke off
 	}
 	return answer(c, http.StatusOK, view)
+}
+
+// shownRedeliveries bounds the runs whose histories are read for one answer.
+const shownRedeliveries = 10
+
+// attempts reads the attempts of all runs of a delivery, those before the
+// newest as far as their histories are still there.
+func (s *Server) attempts(ctx context.Context, d carillon.Delivery) ([]carillon.Attempt, error) {
+	ctx, stop := context.WithTimeout(ctx, historyTimeout)
+	defer stop()
+	newest, err := s.deps.History.Attempts(ctx, d.Run, d.SubscriptionID)
+	if err != nil || d.Redeliveries == 0 {
+		return newest, err
+	}
+	runs := []carillon.Run{{WorkflowID: workflows.EventWorkflowID(d.EventID)}}
+	for n := max(1, d.Redeliveries-shownRedeliveries); n < d.Redeliveries; n++ {
+		runs = append(runs, carillon.Run{WorkflowID: workflows.RedeliveryWorkflowID(d.EventID, d.SubscriptionID, n)})
+	}
+	var all []carillon.Attempt
+	for _, run := range runs {
+		earlier, err := s.deps.History.Attempts(ctx, run, d.SubscriptionID)
+		if err != nil && carillon.CodeOf(err) != carillon.CodeExpired {
+			return nil, err
+		}
+		all = append(all, earlier...)
+	}
+	return append(all, newest...), nil
 }
 
 func (s *Server) retryNow(c echo.Context) error { return s.operate(c, s.deps.Publisher.RetryNow) }

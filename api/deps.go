@@ -11,6 +11,7 @@ import (
 	"github.com/carillon-dev/carillon/channels"
 	"github.com/carillon-dev/carillon/conditions"
 	"github.com/carillon-dev/carillon/sources"
+	"github.com/carillon-dev/carillon/workflows"
 )
 
 // Deps is what a [Server] works with. All but those marked optional are
@@ -76,6 +77,9 @@ type deliveryStore interface {
 	// ListDeliveries returns rows, newest first.
 	ListDeliveries(ctx context.Context, f carillon.DeliveryFilter) ([]carillon.Delivery, error)
 	Delivery(ctx context.Context, eventID, subscriptionID string) (carillon.Delivery, error)
+	// Backlog returns the oldest deliveries of a backlog, and how many there
+	// are in all.
+	Backlog(ctx context.Context, b carillon.Backlog, limit int) (oldest []carillon.Delivery, total int, err error)
 }
 
 type subscriptionStore interface {
@@ -108,6 +112,15 @@ type Publisher interface {
 	// not where that makes sense.
 	RetryNow(ctx context.Context, run carillon.Run, subscription string) error
 	Cancel(ctx context.Context, run carillon.Run, subscription string) error
+	// Redeliver starts the run of a redelivery, once for a number.
+	Redeliver(ctx context.Context, pub *carillon.Publication, r carillon.Redelivery) (carillon.Run, error)
+	// Recover hands a backlog to the run that owns its subscription's; rate is
+	// in deliveries a second, 0 is no limit.
+	Recover(ctx context.Context, b carillon.Backlog, rate float64) (carillon.Run, error)
+	// Recovery and CancelRecovery fail with [carillon.CodeNotFound] when there
+	// is none.
+	Recovery(ctx context.Context, subscription string) (progress workflows.RecoverProgress, running bool, err error)
+	CancelRecovery(ctx context.Context, subscription string) error
 }
 
 // History reads what runs keep. Its errors are [carillon.CodeExpired] when a

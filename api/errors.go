@@ -28,6 +28,7 @@ var statuses = map[carillon.Code]int{
 	carillon.CodeInvalid:      http.StatusUnprocessableEntity,
 	carillon.CodeNotFound:     http.StatusNotFound,
 	carillon.CodeConflict:     http.StatusConflict,
+	carillon.CodeInProgress:   http.StatusConflict,
 	carillon.CodeEventReused:  http.StatusConflict,
 	carillon.CodeExists:       http.StatusConflict,
 	carillon.CodeStale:        http.StatusPreconditionFailed,

@@ -3,11 +3,13 @@ package api
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/workflows"
 )
 
 // fakeStore keeps rows in maps, with the same promises as the database.
@@ -149,6 +151,16 @@ func (s *fakeStore) DeleteSubscription(_ context.Context, id string, _ int64, _ 
 	return s.fail
 }
 
+func (s *fakeStore) Backlog(_ context.Context, b carillon.Backlog, limit int) ([]carillon.Delivery, int, error) {
+	var chosen []carillon.Delivery
+	for _, d := range s.deliveries {
+		if d.SubscriptionID == b.SubscriptionID && slices.Contains(b.States, d.State) {
+			chosen = append(chosen, d)
+		}
+	}
+	return chosen[:min(limit, len(chosen))], len(chosen), s.fail
+}
+
 func (s *fakeStore) Sources(context.Context) ([]carillon.Source, error) {
 	var all []carillon.Source
 	for _, name := range sortedKeys(s.sources) {
@@ -239,6 +251,25 @@ func (p *fakePublisher) RetryNow(_ context.Context, run carillon.Run, subscripti
 
 func (p *fakePublisher) Cancel(_ context.Context, run carillon.Run, subscription string) error {
 	p.asked = append(p.asked, [3]string{"cancel", run.WorkflowID, subscription})
+	return p.fail
+}
+
+func (p *fakePublisher) Redeliver(_ context.Context, pub *carillon.Publication, r carillon.Redelivery) (carillon.Run, error) {
+	p.asked = append(p.asked, [3]string{"redeliver", pub.Event.ID, fmt.Sprint(r.SubscriptionID, " ", r.Number)})
+	return carillon.Run{WorkflowID: workflows.RedeliveryWorkflowID(r.EventID, r.SubscriptionID, r.Number), RunID: "run"}, p.fail
+}
+
+func (p *fakePublisher) Recover(_ context.Context, b carillon.Backlog, rate float64) (carillon.Run, error) {
+	p.asked = append(p.asked, [3]string{"recover", b.SubscriptionID, fmt.Sprint(b.States, " ", rate)})
+	return carillon.Run{WorkflowID: workflows.RecoverWorkflowID(b.SubscriptionID), RunID: "run"}, p.fail
+}
+
+func (p *fakePublisher) Recovery(context.Context, string) (workflows.RecoverProgress, bool, error) {
+	return workflows.RecoverProgress{Left: 3, Succeeded: 2}, true, p.fail
+}
+
+func (p *fakePublisher) CancelRecovery(_ context.Context, subscription string) error {
+	p.asked = append(p.asked, [3]string{"cancel-recovery", subscription, ""})
 	return p.fail
 }
 

@@ -112,6 +112,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/v1/events/:id/deliveries/:subscription", handle: s.delivery},
 		{method: http.MethodPost, path: "/v1/events/:id/deliveries/:subscription/retry-now", handle: s.retryNow},
 		{method: http.MethodPost, path: "/v1/events/:id/deliveries/:subscription/cancel", handle: s.cancel},
+		{method: http.MethodPost, path: "/v1/events/:id/deliveries/:subscription/redeliver", handle: s.redeliver},
 		{method: http.MethodGet, path: "/v1/deliveries", handle: s.listDeliveries},
 
 		{method: http.MethodGet, path: "/v1/event-types", handle: s.listEventTypes},
@@ -126,6 +127,12 @@ func (s *Server) routes() []route {
 		{method: http.MethodDelete, path: "/v1/subscriptions/:id", handle: s.deleteSubscription},
 		{method: http.MethodGet, path: "/v1/subscriptions/:id/deliveries", handle: s.subscriptionDeliveries},
 		{method: http.MethodPost, path: "/v1/subscriptions/:id/test", handle: s.testSaved},
+		{method: http.MethodPost, path: "/v1/subscriptions/:id/enable", handle: s.enableSubscription},
+		{method: http.MethodPost, path: "/v1/subscriptions/:id/pause", handle: s.pauseSubscription},
+		{method: http.MethodPost, path: "/v1/subscriptions/:id/disable", handle: s.disableSubscription},
+		{method: http.MethodPost, path: "/v1/subscriptions/:id/recover", handle: s.recoverSubscription},
+		{method: http.MethodGet, path: "/v1/subscriptions/:id/recover", handle: s.recovery},
+		{method: http.MethodDelete, path: "/v1/subscriptions/:id/recover", handle: s.cancelRecovery},
 
 		{method: http.MethodGet, path: "/v1/sources", handle: s.listSources},
 		{method: http.MethodPost, path: "/v1/sources", handle: s.createSource},

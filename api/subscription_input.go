@@ -74,7 +74,7 @@ func (s *Server) checkReadOnly(f *fields, current carillon.Subscription) {
 		f.wrong("id", "cannot be changed")
 	}
 	if state := f.text("state", maxNameBytes); state != "" && state != string(current.State) {
-		f.wrong("state", "cannot be changed by this version of Carillon: the subscription is %s", current.State)
+		f.wrong("state", "cannot be changed here: the subscription is %s; use its enable, pause or disable", current.State)
 	}
 	for _, name := range []string{"disabled_by", "disabled_reason", "created_at", "updated_at", "warnings"} {
 		f.raw(name)

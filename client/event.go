@@ -75,7 +75,9 @@ type Delivery struct {
 	FirstFailedAt time.Time              `json:"first_failed_at"`
 	ReceivedAt    time.Time              `json:"received_at"`
 	UpdatedAt     time.Time              `json:"updated_at"`
-	Run           Run                    `json:"run"`
+	// Redeliveries counts the runs after the event's own.
+	Redeliveries int `json:"redeliveries"`
+	Run          Run `json:"run"`
 	// Attempts are not in lists; nil when the history cannot be read. Then Note
 	// says why.
 	Attempts []carillon.Attempt `json:"attempts"`

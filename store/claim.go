@@ -13,7 +13,8 @@ import (
 
 // Claim writes an event's row and all its deliveries in one transaction,
 // unless the event has an owner already, and says whose it is. The deliveries'
-// event, type and ReceivedAt are the publication's.
+// event, type and ReceivedAt are the publication's. A delivery that is held for
+// a subscription which takes deliveries by now is written as pending.
 func (s *Store) Claim(ctx context.Context, c carillon.Claim) (carillon.ClaimResult, error) {
 	result := carillon.ClaimNew
 	e := c.Publication.Event
@@ -60,6 +61,10 @@ func writeEventScopes(ctx context.Context, tx *sqlx.Tx, p carillon.Publication) 
 }
 
 func writeDeliveries(ctx context.Context, tx *sqlx.Tx, c carillon.Claim) error {
+	c.Deliveries = slices.Clone(c.Deliveries)
+	if _, err := keepHeld(ctx, tx, c.Deliveries); err != nil {
+		return err
+	}
 	e, received := c.Publication.Event, micros(c.Publication.ReceivedAt)
 	for chunk := range slices.Chunk(c.Deliveries, maxParameters/deliveryCount) {
 		args := make([]any, 0, len(chunk)*deliveryCount)
@@ -67,7 +72,7 @@ func writeDeliveries(ctx context.Context, tx *sqlx.Tx, c carillon.Claim) error {
 			args = append(args, e.ID, d.SubscriptionID, string(d.State), d.Attempts, d.Status,
 				carillon.Clip(d.Error, carillon.MaxErrorBytes), d.Duration.Microseconds(), micros(d.NextAt),
 				micros(d.FirstFailedAt), d.Run.WorkflowID, d.Run.RunID, e.Type, d.Channel, d.Host, received,
-				cmp.Or(micros(d.UpdatedAt), received))
+				cmp.Or(micros(d.UpdatedAt), received), 0)
 		}
 		if _, err := exec(ctx, tx, insertDeliveries+values(len(chunk), deliveryCount), args...); err != nil {
 			return fmt.Errorf("write %d deliveries: %w", len(chunk), err)

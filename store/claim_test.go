@@ -52,6 +52,8 @@ func TestAClaimIsReadAsItWasWritten(t *testing.T) {
 		_, err = s.Event(t.Context(), "evt_1")
 		require.Equal(t, carillon.CodeNotFound, carillon.CodeOf(err))
 
+		create(t, s, newSubscription("sub_2"))
+		setState(t, s, "sub_2", carillon.Paused)
 		c := newClaim(newEvent("evt_1"), "run-1", "sub_1", "sub_2")
 		c.Deliveries[1].State = carillon.Held
 		c.Deliveries[1].Run.WorkflowID = "event/evt_1/page/2"

@@ -9,15 +9,17 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jmoiron/sqlx"
+
 	"github.com/carillon-dev/carillon"
 )
 
 const deliveryColumns = `event_id, subscription_id, state, attempts, status, error, duration, next_at, first_failed_at,
-	workflow_id, owner_run, event_type, channel, host, received_at, updated_at`
+	workflow_id, owner_run, event_type, channel, host, received_at, updated_at, redeliveries`
 
 const (
 	insertDeliveries = `INSERT INTO deliveries (` + deliveryColumns + `) VALUES `
-	deliveryCount    = 16 // columns
+	deliveryCount    = 17 // columns
 
 	selectDelivery = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE event_id = ? AND subscription_id = ?`
 	pageOfEvent    = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE event_id = ? AND subscription_id > ?
@@ -68,6 +70,7 @@ type deliveryRow struct {
 	Host           string `db:"host"`
 	ReceivedAt     int64  `db:"received_at"`
 	UpdatedAt      int64  `db:"updated_at"`
+	Redeliveries   int    `db:"redeliveries"`
 }
 
 func (r deliveryRow) delivery() carillon.Delivery {
@@ -77,7 +80,7 @@ func (r deliveryRow) delivery() carillon.Delivery {
 		NextAt: instant(r.NextAt), FirstFailedAt: instant(r.FirstFailedAt),
 		Run:       carillon.Run{WorkflowID: r.WorkflowID, RunID: r.OwnerRun},
 		EventType: r.EventType, Channel: r.Channel, Host: r.Host,
-		ReceivedAt: instant(r.ReceivedAt), UpdatedAt: instant(r.UpdatedAt),
+		ReceivedAt: instant(r.ReceivedAt), UpdatedAt: instant(r.UpdatedAt), Redeliveries: r.Redeliveries,
 	}
 }
 
@@ -172,7 +175,25 @@ func deliveriesQuery(f carillon.DeliveryFilter) (query string, args []any, err e
 // Record writes what became of deliveries: state, attempts, status, error,
 // duration, times. Rows that the run does not own, or that are not there, are
 // passed over. Recording the same again changes nothing.
-func (s *Store) Record(ctx context.Context, ownerRun string, rows []carillon.Delivery) error {
+//
+// A delivery is held only for a subscription that takes none: the others are
+// made pending, and their subscriptions returned, to be attempted at once.
+func (s *Store) Record(ctx context.Context, ownerRun string, rows []carillon.Delivery) (reopened []string, err error) {
+	if !slices.ContainsFunc(rows, func(d carillon.Delivery) bool { return d.State == carillon.Held && !d.PutBack }) {
+		err := again(func() error { return record(ctx, s.writer, ownerRun, rows) })
+		return nil, away(err)
+	}
+	err = s.write(ctx, func(tx *sqlx.Tx) error {
+		rows = slices.Clone(rows)
+		if reopened, err = keepHeld(ctx, tx, rows); err != nil {
+			return err
+		}
+		return record(ctx, tx, ownerRun, rows)
+	})
+	return reopened, err
+}
+
+func record(ctx context.Context, q queryer, ownerRun string, rows []carillon.Delivery) error {
 	for chunk := range slices.Chunk(rows, maxParameters/recordCount) {
 		query := recordBegin + recordFirst
 		if len(chunk) > 1 {
@@ -184,11 +205,7 @@ func (s *Store) Record(ctx context.Context, ownerRun string, rows []carillon.Del
 				carillon.Clip(d.Error, carillon.MaxErrorBytes), d.Duration.Microseconds(), micros(d.NextAt),
 				micros(d.FirstFailedAt), micros(d.UpdatedAt))
 		}
-		err := again(func() error {
-			_, err := exec(ctx, s.writer, query+recordFinish, append(args, ownerRun)...)
-			return err
-		})
-		if err != nil {
+		if _, err := exec(ctx, q, query+recordFinish, append(args, ownerRun)...); err != nil {
 			return fmt.Errorf("record %d deliveries: %w", len(chunk), err)
 		}
 	}

@@ -13,7 +13,8 @@ import (
 
 func record(t *testing.T, s *store.Store, run string, rows ...carillon.Delivery) {
 	t.Helper()
-	require.NoError(t, s.Record(t.Context(), run, rows))
+	_, err := s.Record(t.Context(), run, rows)
+	require.NoError(t, err)
 }
 
 func TestRecordWritesWhatBecameOfDeliveries(t *testing.T) {
@@ -67,6 +68,7 @@ func TestADeliveryCanceledByDeletionIsNotTakenUpAgain(t *testing.T) {
 				for _, id := range []string{"sub_1", "sub_2"} {
 					create(t, s, newSubscription(id))
 				}
+				setState(t, s, "sub_2", carillon.Paused)
 				claim(t, s, newEvent("evt_1"), "run-1", "sub_1", "sub_2")
 				require.NoError(t, s.DeleteSubscription(t.Context(), "sub_1", 0, "admin", noon))
 				record(t, s, "run-1",

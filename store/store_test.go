@@ -212,7 +212,8 @@ func TestConnectionsThatBrokeWhileIdleFailNobody(t *testing.T) {
 			}
 			read := func(ctx context.Context) error { _, err := s.ConfigVersion(ctx); return err }
 			record := func(ctx context.Context) error {
-				return s.Record(ctx, "run-1", []carillon.Delivery{{EventID: "evt_0", SubscriptionID: "sub_1", State: carillon.Failed}})
+				_, err := s.Record(ctx, "run-1", []carillon.Delivery{{EventID: "evt_0", SubscriptionID: "sub_1", State: carillon.Failed}})
+				return err
 			}
 			write := func(ctx context.Context) error {
 				return s.SawBlobs(ctx, "src_1", "acme/hello", []string{"sha256:1"}, noon)

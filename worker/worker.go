@@ -57,9 +57,11 @@ func New(c client.Client, a *activities.Activities) *Worker {
 	w.deliveries = worker.New(c, workflows.DeliveriesQueue, options)
 
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+	w.dispatch.RegisterWorkflowWithOptions(workflows.Recover, workflow.RegisterOptions{Name: workflows.RecoverType})
 	for name, fn := range map[string]any{
 		activities.Route: a.Route, activities.Page: a.Page, activities.Attempt: a.Attempt,
-		activities.Record: a.Record, activities.Disable: a.Disable,
+		activities.Record: a.Record, activities.Disable: a.Disable, activities.Reclaim: a.Reclaim,
+		activities.Backlog: a.Backlog,
 	} {
 		w.dispatch.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

@@ -28,6 +28,8 @@ type delivery struct {
 
 	// wait is how long to wait before the next attempt.
 	wait time.Duration
+	// putBack says that a recovery's probe failed.
+	putBack bool
 	// throttles counts the attempts in a row that could not be made.
 	throttles int
 	waiting   bool
@@ -159,6 +161,9 @@ func (d *dispatch) settleAttempt(ctx workflow.Context, dl *delivery, a carillon.
 	switch {
 	case a.Outcome == carillon.OutcomeDelivered:
 		dl.state = carillon.Succeeded
+	case a.Outcome == carillon.OutcomeRetry && d.redelivery != nil && d.redelivery.Probe:
+		// Its recovery decides what follows.
+		dl.state, dl.putBack = d.redelivery.From[0], true
 	case a.Outcome == carillon.OutcomeRetry && dl.attempts <= len(dl.Delays):
 		dl.state = carillon.Retrying
 		dl.wait = dl.delay(time.Duration(a.RetryAfter))
@@ -195,7 +200,7 @@ func (d *dispatch) disableSubscription(ctx workflow.Context, dl *delivery) {
 	// What was decided is carried out, also when the run is canceled by now.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	var out activities.DisableResult
-	if err := d.insist(ctx, activities.Disable, dl.disable, &out, bookTimeout, "disable "+dl.label()); err != nil {
+	if err := insist(ctx, activities.Disable, dl.disable, &out, bookTimeout, "disable "+dl.label()); err != nil {
 		workflow.GetLogger(ctx).Error("disable broke off", "subscription", dl.Subscription, "error", err)
 	}
 	dl.disable = nil
@@ -210,13 +215,18 @@ func (d *dispatch) record(ctx workflow.Context, deliveries ...*delivery) {
 	for i, dl := range deliveries {
 		in.Rows[i] = activities.Row{
 			Subscription: dl.Subscription, State: dl.state, Attempts: dl.attempts, Status: dl.status, Error: dl.err,
-			DurationMS: dl.durationMS, NextAt: dl.nextAt, FirstFailedAt: dl.firstFailedAt,
+			DurationMS: dl.durationMS, NextAt: dl.nextAt, FirstFailedAt: dl.firstFailedAt, PutBack: dl.putBack,
 		}
 	}
 	// Also a canceled run tells the index.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	if err := d.must(ctx, activities.Record, in, in, nil, bookTimeout, "record"); err != nil {
+	var out activities.RecordResult
+	if err := d.must(ctx, activities.Record, in, in, &out, bookTimeout, "record"); err != nil {
 		workflow.GetLogger(ctx).Error("record broke off", "error", err)
+	}
+	for _, subscription := range out.Reopened {
+		dl := d.find(subscription)
+		dl.state, dl.err, dl.wait = carillon.Pending, "", 0
 	}
 }
 

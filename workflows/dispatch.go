@@ -23,6 +23,9 @@ type DispatchInput struct {
 	// Page is set in the run of a page of deliveries that the event's own run
 	// routed.
 	Page *PageRef `json:"page,omitempty"`
+	// Redelivery is set in the run of a redelivery. It may carry no event; then
+	// it names a run that does, and EventType and Summary say what people see.
+	Redelivery *carillon.Redelivery `json:"redelivery,omitempty"`
 	// SearchAttributes says that the server has Carillon's search attributes.
 	SearchAttributes bool `json:"search_attributes,omitempty"`
 }
@@ -44,7 +47,9 @@ type DispatchResult struct {
 	Succeeded int  `json:"succeeded"`
 	Failed    int  `json:"failed"`
 	Held      int  `json:"held"`
-	Canceled  int  `json:"canceled"`
+	// PutBack counts the deliveries that a recovery tried in vain.
+	PutBack  int `json:"put_back,omitempty"`
+	Canceled int `json:"canceled"`
 	// MorePages says that further deliveries went to runs of their own.
 	MorePages bool `json:"more_pages,omitempty"`
 	// ConditionErrors counts conditions that could not be evaluated.
@@ -85,6 +90,7 @@ type dispatch struct {
 	// days does not keep the event in memory.
 	publication   *carillon.Publication
 	page          *PageRef
+	redelivery    *carillon.Redelivery
 	eventID       string
 	eventType     string
 	summary       string
@@ -100,13 +106,18 @@ type dispatch struct {
 
 func newDispatch(ctx workflow.Context, in DispatchInput) *dispatch {
 	info := workflow.GetInfo(ctx)
-	event := in.Publication.Event
 	d := &dispatch{
 		self: carillon.Run{WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID},
 		// The first run of the chain keeps the claim over a reset.
 		owner:       carillon.Run{WorkflowID: info.WorkflowExecution.ID, RunID: info.FirstRunID},
-		publication: in.Publication, page: in.Page, eventID: event.ID, eventType: event.Type, summary: Summary(event),
-		configVersion: in.Publication.ConfigVersion, attributes: in.SearchAttributes,
+		publication: in.Publication, page: in.Page, redelivery: in.Redelivery, attributes: in.SearchAttributes,
+	}
+	if in.Publication != nil {
+		event := in.Publication.Event
+		d.eventID, d.eventType, d.summary = event.ID, event.Type, Summary(event)
+		d.configVersion = in.Publication.ConfigVersion
+	} else {
+		d.self, d.eventID, d.summary = in.Redelivery.Origin, in.Redelivery.EventID, "recovery of "+in.Redelivery.EventID
 	}
 	if in.Page != nil {
 		d.owner = in.Page.Owner
@@ -117,7 +128,8 @@ func newDispatch(ctx workflow.Context, in DispatchInput) *dispatch {
 // route finds out whom the event concerns.
 func (d *dispatch) route(ctx workflow.Context) error {
 	var plans []activities.Plan
-	if d.page != nil {
+	switch {
+	case d.page != nil:
 		var out activities.PageResult
 		in := activities.PageInput{
 			EventID: d.eventID, Owner: d.owner.RunID, After: d.page.After, ConfigVersion: d.configVersion,
@@ -126,7 +138,14 @@ func (d *dispatch) route(ctx workflow.Context) error {
 			return err
 		}
 		plans, d.more = out.Plans, out.More
-	} else {
+	case d.redelivery != nil:
+		var out activities.RouteResult
+		in := activities.ReclaimInput{Redelivery: *d.redelivery, Run: d.owner}
+		if err := d.must(ctx, activities.Reclaim, in, in, &out, bookTimeout, d.summary); err != nil {
+			return err
+		}
+		plans, d.result.Duplicate = out.Plans, out.Duplicate
+	default:
 		var out activities.RouteResult
 		local := activities.RouteInput{Run: d.owner, Publication: d.publication}
 		regular := activities.RouteInput{Run: d.owner}
@@ -207,8 +226,8 @@ func (d *dispatch) firstTries(ctx workflow.Context) {
 			tried = append(tried, dl)
 		}
 	}
-	d.publication = nil
 	d.record(ctx, tried...)
+	d.publication = nil
 	d.show(ctx)
 }
 
@@ -236,6 +255,10 @@ func (d *dispatch) seeThrough(ctx workflow.Context) {
 
 func (d *dispatch) count() {
 	for _, dl := range d.deliveries {
+		if dl.putBack {
+			d.result.PutBack++
+			continue
+		}
 		switch dl.state {
 		case carillon.Succeeded:
 			d.result.Succeeded++
@@ -283,11 +306,11 @@ func (d *dispatch) must(
 	if err == nil || temporal.IsCanceledError(err) {
 		return err
 	}
-	return d.insist(ctx, name, regular, out, timeout, summary)
+	return insist(ctx, name, regular, out, timeout, summary)
 }
 
 // insist runs a regular activity until it succeeds.
-func (d *dispatch) insist(
+func insist(
 	ctx workflow.Context, name string, in, out any, timeout time.Duration, summary string,
 ) error {
 	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{

@@ -36,6 +36,10 @@ type scripted struct {
 	// replies are the outcomes of a subscription's attempts, in order; the last
 	// one stays.
 	replies map[string][]carillon.Attempt
+	// backlog is how many deliveries Backlog finds; redeliveries counts them.
+	backlog, redeliveries int
+	// reopens is how many held deliveries Record finds enabled.
+	reopens int
 	// localFails makes a local activity of the name fail.
 	localFails map[string]bool
 
@@ -115,14 +119,27 @@ func (s *scripted) Attempt(ctx context.Context, in activities.AttemptInput) (car
 	return reply, nil
 }
 
-func (s *scripted) Record(ctx context.Context, in activities.RecordInput) error {
+func (s *scripted) Record(ctx context.Context, in activities.RecordInput) (activities.RecordResult, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.seen(ctx, activities.Record); err != nil {
-		return err
+		return activities.RecordResult{}, err
 	}
 	s.records = append(s.records, in)
-	return nil
+	var out activities.RecordResult
+	for _, row := range in.Rows {
+		if row.State == carillon.Held && s.reopens > 0 {
+			s.reopens--
+			out.Reopened = append(out.Reopened, row.Subscription)
+		}
+	}
+	return out, nil
+}
+
+func (s *scripted) Reclaim(ctx context.Context, _ activities.ReclaimInput) (activities.RouteResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.route, s.seen(ctx, activities.Reclaim)
 }
 
 func (s *scripted) Disable(ctx context.Context, in activities.DisableInput) (activities.DisableResult, error) {
@@ -154,12 +171,28 @@ func (s *scripted) after(subscription string) []time.Duration {
 	return at
 }
 
+// Backlog answers with what is left of the scripted backlog, one at a time.
+func (s *scripted) Backlog(ctx context.Context, _ activities.BacklogInput) (activities.BacklogResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := activities.BacklogResult{State: carillon.Enabled, Total: s.backlog, Delays: []carillon.Duration{carillon.Duration(time.Second)}}
+	if s.backlog > 0 {
+		s.backlog--
+		s.redeliveries++
+		out.Oldest = []carillon.Redelivery{{
+			EventID: "evt_1", SubscriptionID: "sub_a", Number: s.redeliveries, Probe: true, From: []carillon.DeliveryState{carillon.Held},
+		}}
+	}
+	return out, s.seen(ctx, activities.Backlog)
+}
+
 func registerScripted(r interface {
 	RegisterActivityWithOptions(a any, options activity.RegisterOptions)
 }, s *scripted) {
 	for name, fn := range map[string]any{
 		activities.Route: s.Route, activities.Page: s.Page, activities.Attempt: s.Attempt,
-		activities.Record: s.Record, activities.Disable: s.Disable,
+		activities.Record: s.Record, activities.Disable: s.Disable, activities.Reclaim: s.Reclaim,
+		activities.Backlog: s.Backlog,
 	} {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

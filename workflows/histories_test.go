@@ -34,6 +34,10 @@ const historiesDir = "testdata/histories"
 type branch struct {
 	name   string
 	script *scripted
+	// redelivery is what the run is started with, and recovery the other
+	// workflow, where it is not an event.
+	redelivery *carillon.Redelivery
+	recovery   bool
 	// act is what a person does while the run waits.
 	act func(ctx context.Context, c client.Client, run client.WorkflowRun) error
 }
@@ -90,6 +94,12 @@ func branches() []branch {
 			route: short(2, "sub_a"), localFails: map[string]bool{activities.Route: true, activities.Record: true},
 		}},
 		{name: "paged", script: &scripted{route: paged, pages: []activities.PageResult{{Plans: short(1, "sub_b").Plans}}}},
+		{name: "reopened", script: &scripted{route: short(2, "sub_a"), reopens: 1, replies: replies(carillon.Attempt{Outcome: carillon.OutcomeHeld}, delivered())}},
+		{name: "probe-put-back", script: &scripted{route: short(0, "sub_a"), replies: replies(failing())}, redelivery: &carillon.Redelivery{
+			EventID: "evt_1", SubscriptionID: "sub_a", Number: 1, Probe: true, From: []carillon.DeliveryState{carillon.Held},
+			Origin: carillon.Run{WorkflowID: "event/evt_1"},
+		}},
+		{name: "recover", script: &scripted{route: short(0, "sub_a"), backlog: 3, replies: replies(failing(), delivered())}, recovery: true},
 		{name: "retry-now", script: &scripted{route: long, replies: replies(failing(), delivered())}, act: update(workflows.UpdateRetryNow)},
 		{name: "cancel-delivery", script: &scripted{route: long, replies: replies(failing())}, act: update(workflows.UpdateCancel)},
 		{name: "cancel-run", script: &scripted{route: long, replies: replies(failing())},
@@ -116,7 +126,7 @@ func TestHistoriesReplay(t *testing.T) {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			t.Parallel()
 			replayer := sdkworker.NewWorkflowReplayer()
-			replayer.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+			register(replayer)
 			text, err := os.Open(file)
 			require.NoError(t, err)
 			defer func() { require.NoError(t, text.Close()) }()
@@ -151,6 +161,14 @@ func recordHistories(t *testing.T) {
 	}
 }
 
+// register registers the workflows under their names.
+func register(r interface {
+	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
+}) {
+	r.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+	r.RegisterWorkflowWithOptions(workflows.Recover, workflow.RegisterOptions{Name: workflows.RecoverType})
+}
+
 // startServer starts the embedded server until the test ends.
 func startServer(ctx context.Context, t *testing.T) (address string) {
 	server := exec.CommandContext(ctx, "../bin/carillon-devserver", "--dir", t.TempDir(), "--port", "0", "--web-port", "0")
@@ -178,7 +196,7 @@ func recordBranch(ctx context.Context, t *testing.T, c client.Client, b branch, 
 	var running []sdkworker.Worker
 	for _, queue := range []string{workflows.DispatchQueue, workflows.DeliveriesQueue} {
 		w := sdkworker.New(c, queue, sdkworker.Options{})
-		w.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+		register(w)
 		registerScripted(w, s)
 		require.NoError(t, w.Start())
 		running = append(running, w)
@@ -188,10 +206,19 @@ func recordBranch(ctx context.Context, t *testing.T, c client.Client, b branch, 
 			w.Stop()
 		}
 	}()
+	workflowType, in := workflows.DispatchType, any(input())
+	switch {
+	case b.redelivery != nil:
+		in = workflows.DispatchInput{Redelivery: b.redelivery}
+	case b.recovery:
+		workflowType, in = workflows.RecoverType, workflows.RecoverInput{
+			Subscription: "sub_a", Requests: []workflows.RecoverRequest{{Backlog: carillon.Backlog{SubscriptionID: "sub_a"}}},
+		}
+	}
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: fmt.Sprintf("event/evt_%s_%d", b.name, time.Now().UnixNano()), TaskQueue: workflows.DispatchQueue,
 		WorkflowTaskTimeout: time.Minute,
-	}, workflows.DispatchType, input())
+	}, workflowType, in)
 	require.NoError(t, err)
 	if b.act != nil {
 		require.Eventually(t, func() bool {
@@ -201,8 +228,7 @@ func recordBranch(ctx context.Context, t *testing.T, c client.Client, b branch, 
 		}, time.Minute, 50*time.Millisecond)
 		require.NoError(t, b.act(ctx, c, run), b.name)
 	}
-	var ended workflows.DispatchResult
-	if err := run.Get(ctx, &ended); b.name != "cancel-run" {
+	if err := run.Get(ctx, nil); b.name != "cancel-run" {
 		require.NoError(t, err, b.name)
 	}
 	history := &historypb.History{}

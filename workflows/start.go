@@ -29,6 +29,14 @@ const (
 // EventWorkflowID names the run of an event.
 func EventWorkflowID(eventID string) string { return "event/" + eventID }
 
+// RedeliveryWorkflowID names the run of a delivery's redelivery n, from 1.
+func RedeliveryWorkflowID(eventID, subscription string, n int) string {
+	return fmt.Sprintf("event/%s/%s/redelivery/%d", eventID, subscription, n)
+}
+
+// RecoverWorkflowID names the run that owns a subscription's backlog.
+func RecoverWorkflowID(subscription string) string { return "recover/" + subscription }
+
 // startTimeout bounds one try of a start. A start whose answer did not come is
 // tried again once: under the same workflow id that is safe.
 const (

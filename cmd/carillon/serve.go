@@ -144,6 +144,21 @@ func (s *service) checkTemporal(ctx context.Context) error {
 	return nil
 }
 
+// resume asks for the recoveries that were interrupted between enabling a
+// subscription and asking for what it held.
+func (s *service) resume(ctx context.Context) {
+	subscriptions, err := s.store.Holding(ctx)
+	for _, id := range subscriptions {
+		_, failed := s.publisher.Recover(ctx, carillon.Backlog{
+			SubscriptionID: id, States: []carillon.DeliveryState{carillon.Held}, Before: time.Now().UTC(),
+		}, 0)
+		err = errors.Join(err, failed)
+	}
+	if err != nil {
+		s.log.Warn("recoveries are not resumed; enabling a subscription once more does it", "error", err)
+	}
+}
+
 func (s *service) checkWorker(context.Context) error {
 	if !s.polling.Load() {
 		return carillon.Errorf(carillon.CodeUnavailable, "the worker does not poll; it waits for the database and Temporal")
@@ -160,6 +175,7 @@ func (s *service) work(ctx context.Context) {
 			w := worker.New(s.temporal, s.activities)
 			if err = w.Start(); err == nil {
 				s.log.Info("the worker polls")
+				s.resume(ctx)
 				s.polling.Store(true)
 				select {
 				case <-ctx.Done():

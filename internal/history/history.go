@@ -64,7 +64,7 @@ func (r *Reader) Publication(ctx context.Context, run carillon.Run) (*carillon.P
 	if err != nil {
 		return nil, readError(run, err)
 	}
-	pub, err := r.publication(first)
+	pub, err := r.publication(ctx, run, first)
 	if err != nil {
 		return nil, fmt.Errorf("read event of run %s: %w", run.WorkflowID, err)
 	}
@@ -72,20 +72,25 @@ func (r *Reader) Publication(ctx context.Context, run carillon.Run) (*carillon.P
 	return pub, nil
 }
 
-// publication decodes the input of a run, of which it needs one field: the
-// name and the shape are recorded in histories.
-func (r *Reader) publication(first *historypb.HistoryEvent) (*carillon.Publication, error) {
+// publication decodes the input of a run, of which it needs two fields: their
+// names and shapes are recorded in histories. A run that tries what was held
+// names the event's own run instead.
+func (r *Reader) publication(ctx context.Context, run carillon.Run, first *historypb.HistoryEvent) (*carillon.Publication, error) {
 	var input struct {
 		Publication *carillon.Publication `json:"publication"`
+		Redelivery  carillon.Redelivery   `json:"redelivery"`
 	}
 	attrs := first.GetWorkflowExecutionStartedEventAttributes()
 	if err := r.converter.FromPayloads(attrs.GetInput(), &input); err != nil {
 		return nil, err
 	}
-	if input.Publication == nil {
-		return nil, errors.New("the run carries no event")
+	if input.Publication != nil {
+		return input.Publication, nil
 	}
-	return input.Publication, nil
+	if origin := input.Redelivery.Origin; origin.WorkflowID != "" && origin != run {
+		return r.Publication(ctx, origin)
+	}
+	return nil, carillon.Errorf(carillon.CodeNotFound, "run %s carries no event", run.WorkflowID)
 }
 
 // Attempts returns the attempts of one subscription's delivery in the order in

@@ -1,0 +1,88 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/carillon-dev/carillon"
+)
+
+// ReclaimInput asks to hand a delivery to the run of its redelivery.
+type ReclaimInput struct {
+	Redelivery carillon.Redelivery `json:"redelivery"`
+	Run        carillon.Run        `json:"run"`
+}
+
+// Reclaim makes a run the one that answers for a delivery. The answer is that
+// of [Activities.Route]: one plan, or a duplicate where another redelivery was
+// faster or the delivery is under way.
+func (a *Activities) Reclaim(ctx context.Context, in ReclaimInput) (RouteResult, error) {
+	row, ok, err := a.store.Reclaim(ctx, in.Redelivery, in.Run, a.now())
+	if err != nil {
+		return RouteResult{}, fmt.Errorf("reclaim delivery of %s: %w", in.Redelivery.EventID, err)
+	}
+	if !ok {
+		return RouteResult{Duplicate: true}, nil
+	}
+	sub, err := a.store.Subscription(ctx, in.Redelivery.SubscriptionID)
+	if err != nil && carillon.CodeOf(err) != carillon.CodeNotFound {
+		return RouteResult{}, err
+	}
+	snap := &snapshot{byID: map[string]*entry{}}
+	if err == nil { // else the attempt will say that it was deleted
+		snap.byID[sub.ID] = &entry{Subscription: sub}
+	}
+	plans := a.plan([]carillon.Delivery{row}, snap).Plans
+	if in.Redelivery.Probe {
+		plans[0].Delays = nil
+	}
+	return RouteResult{Plans: plans}, nil
+}
+
+// BacklogInput asks for the oldest deliveries of a backlog.
+type BacklogInput struct {
+	Backlog carillon.Backlog `json:"backlog"`
+	Limit   int              `json:"limit"`
+}
+
+// BacklogResult is the beginning of a backlog, and what its recovery goes by.
+type BacklogResult struct {
+	// State is the subscription's; empty when it was deleted.
+	State      carillon.SubscriptionState `json:"state"`
+	Name       string                     `json:"name,omitempty"`
+	Generation int64                      `json:"generation,omitempty"`
+	Disable    carillon.DisablePolicy     `json:"disable,omitempty"`
+	// Delays are the waits between probes, with their jitter drawn.
+	Delays []carillon.Duration `json:"delays,omitempty"`
+	// Total counts the whole backlog.
+	Total  int                   `json:"total"`
+	Oldest []carillon.Redelivery `json:"oldest,omitempty"`
+}
+
+// Backlog reads where a backlog stands. The subscription is read first: what is
+// held afterwards is held for one that was not enabled any more, and enabling
+// it asks for a recovery of its own.
+func (a *Activities) Backlog(ctx context.Context, in BacklogInput) (BacklogResult, error) {
+	sub, err := a.store.Subscription(ctx, in.Backlog.SubscriptionID)
+	if carillon.CodeOf(err) == carillon.CodeNotFound {
+		return BacklogResult{}, nil
+	}
+	if err != nil {
+		return BacklogResult{}, err
+	}
+	rows, total, err := a.store.Backlog(ctx, in.Backlog, in.Limit)
+	if err != nil {
+		return BacklogResult{}, err
+	}
+	out := BacklogResult{
+		State: sub.State, Name: carillon.Clip(sub.Name, maxPlanName), Generation: sub.Generation,
+		Disable: sub.Retry.Disable, Delays: a.delays(sub.Retry.Schedule), Total: total,
+	}
+	for _, row := range rows {
+		out.Oldest = append(out.Oldest, carillon.Redelivery{
+			EventID: row.EventID, SubscriptionID: row.SubscriptionID, Number: row.Redeliveries + 1,
+			From: []carillon.DeliveryState{row.State}, Probe: true,
+		})
+	}
+	return out, nil
+}

@@ -1,0 +1,251 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/activities"
+)
+
+const (
+	// RecoverType is the registered name of the workflow [Recover].
+	RecoverType = "Recover"
+	// SignalRecover hands a Recover run a [RecoverRequest].
+	SignalRecover = "recover"
+	// QueryProgress answers a [RecoverProgress].
+	QueryProgress = "progress"
+)
+
+const (
+	// maxWindow bounds the deliveries that a recovery has in flight: it must not
+	// knock over a receiver that has just come back.
+	maxWindow = 32
+	// runsPerHistory bounds the child runs in one history, of about six events
+	// each.
+	runsPerHistory = 500
+)
+
+// RecoverInput starts a Recover run, or continues one as new.
+type RecoverInput struct {
+	Subscription string `json:"subscription"`
+	// Requests are what is left to do of the run before.
+	Requests []RecoverRequest `json:"requests,omitempty"`
+	Progress RecoverProgress  `json:"progress"`
+	// SearchAttributes says that the server has Carillon's search attributes.
+	SearchAttributes bool `json:"search_attributes,omitempty"`
+}
+
+// RecoverRequest asks to deliver a backlog.
+type RecoverRequest struct {
+	Backlog carillon.Backlog `json:"backlog"`
+	// Rate is how many deliveries a second are begun at most; 0 is no limit.
+	Rate float64 `json:"rate,omitempty"`
+}
+
+// RecoverProgress is where a recovery stands.
+type RecoverProgress struct {
+	// Left counts the backlog at the last look.
+	Left      int `json:"left"`
+	Succeeded int `json:"succeeded"`
+	Failed    int `json:"failed"`
+	// Failures counts the probes in a row that failed.
+	Failures int `json:"failures,omitempty"`
+	// InFlight is how many deliveries are tried at once now.
+	InFlight int `json:"in_flight"`
+	// NextAt is when the next probe is due; zero when none waits.
+	NextAt time.Time `json:"next_at,omitzero"`
+}
+
+// Recover owns the backlog of one subscription. It tries the oldest delivery
+// alone; while that works it tries more and more at once, and when it does not
+// it waits as the subscription's schedule says, and disables at its end. It
+// ends when nothing is left, or the subscription takes no deliveries.
+func Recover(ctx workflow.Context, in RecoverInput) (RecoverProgress, error) {
+	r := &recovery{in: in, progress: in.Progress, signals: workflow.GetSignalChannel(ctx, SignalRecover)}
+	err := workflow.SetQueryHandlerWithOptions(ctx, QueryProgress, func() (RecoverProgress, error) { return r.progress, nil },
+		workflow.QueryHandlerOptions{Description: "Where the recovery stands."})
+	if err != nil {
+		return r.progress, err
+	}
+	r.receive()
+	for len(r.in.Requests) > 0 {
+		again, err := r.recover(ctx, r.in.Requests[0])
+		if err != nil {
+			return r.progress, err
+		}
+		r.receive()
+		if again { // the history is long
+			r.in.Progress = r.progress
+			return r.progress, workflow.NewContinueAsNewError(ctx, RecoverType, r.in)
+		}
+		r.in.Requests = r.in.Requests[1:]
+		r.receive()
+	}
+	r.show(ctx, "done")
+	return r.progress, nil
+}
+
+// recovery is the state of a run.
+type recovery struct {
+	in       RecoverInput
+	progress RecoverProgress
+	signals  workflow.ReceiveChannel
+	runs     int // child runs started in this history
+	name     string
+}
+
+// receive takes the requests that came in. What is asked for while the same is
+// under way begins anew once it is done, so no wake-up is lost.
+func (r *recovery) receive() {
+	for {
+		var request RecoverRequest
+		if !r.signals.ReceiveAsync(&request) {
+			return
+		}
+		r.in.Requests = append(r.in.Requests, request)
+	}
+}
+
+// recover carries one request out. again says that it is to go on in a new
+// history.
+func (r *recovery) recover(ctx workflow.Context, request RecoverRequest) (again bool, err error) {
+	window := 1
+	for {
+		var backlog activities.BacklogResult
+		err := insist(ctx, activities.Backlog, activities.BacklogInput{Backlog: request.Backlog, Limit: window},
+			&backlog, bookTimeout, "look at the backlog")
+		if err != nil {
+			return false, err
+		}
+		r.name, r.progress.Left, r.progress.NextAt = backlog.Name, backlog.Total, time.Time{}
+		r.progress.InFlight = len(backlog.Oldest)
+		if backlog.State != carillon.Enabled || len(backlog.Oldest) == 0 {
+			return false, nil
+		}
+		r.show(ctx, fmt.Sprintf("%d left", backlog.Total))
+		begin := workflow.Now(ctx)
+		putBack, err := r.try(ctx, backlog.Oldest)
+		if err != nil {
+			return false, err
+		}
+		r.runs += len(backlog.Oldest)
+		r.progress.InFlight = 0
+		if putBack == 0 {
+			r.progress.Failures = 0
+			window = min(2*window, maxWindow)
+			err = r.pace(ctx, request.Rate, len(backlog.Oldest), begin)
+		} else {
+			window = 1
+			r.progress.Failures++
+			if r.progress.Failures > len(backlog.Delays) {
+				return false, r.disable(ctx, backlog)
+			}
+			err = r.wait(ctx, time.Duration(backlog.Delays[r.progress.Failures-1]), len(backlog.Delays))
+		}
+		if err != nil || r.runs >= runsPerHistory {
+			return true, err
+		}
+	}
+}
+
+// try gives each delivery one attempt, in a run of its own, and returns how
+// many were put back.
+func (r *recovery) try(ctx workflow.Context, oldest []carillon.Redelivery) (putBack int, err error) {
+	runs := make([]workflow.ChildWorkflowFuture, len(oldest))
+	for i := range oldest {
+		redelivery := oldest[i]
+		redelivery.Origin = carillon.Run{WorkflowID: EventWorkflowID(redelivery.EventID)}
+		runs[i] = workflow.ExecuteChildWorkflow(
+			workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+				WorkflowID:            RedeliveryWorkflowID(redelivery.EventID, redelivery.SubscriptionID, redelivery.Number),
+				WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+				// A recovery that is canceled lets what it began end.
+				ParentClosePolicy:   enumspb.PARENT_CLOSE_POLICY_ABANDON,
+				WaitForCancellation: true,
+				WorkflowTaskTimeout: taskTimeout,
+				StaticSummary:       "recovery of " + redelivery.EventID,
+			}),
+			DispatchType, DispatchInput{Redelivery: &redelivery, SearchAttributes: r.in.SearchAttributes},
+		)
+	}
+	for _, run := range runs {
+		var out DispatchResult
+		err := run.Get(ctx, &out)
+		if _, ok := errors.AsType[*temporal.ChildWorkflowExecutionAlreadyStartedError](err); ok {
+			// Somebody redelivers it by hand: it is looked at again later.
+			putBack++
+			continue
+		}
+		if err != nil && ctx.Err() != nil {
+			return putBack, err
+		}
+		r.progress.Succeeded += out.Succeeded
+		r.progress.Failed += out.Failed
+		putBack += out.PutBack
+	}
+	return putBack, nil
+}
+
+// pace keeps to the rate of a request.
+func (r *recovery) pace(ctx workflow.Context, rate float64, begun int, begin time.Time) error {
+	if rate <= 0 {
+		return nil
+	}
+	due := time.Duration(float64(begun) / rate * float64(time.Second))
+	if rest := due - workflow.Now(ctx).Sub(begin); rest > 0 {
+		return workflow.Sleep(ctx, rest)
+	}
+	return nil
+}
+
+// wait waits for the next probe. A request that comes in meanwhile, as when
+// somebody enables the subscription again, probes at once.
+func (r *recovery) wait(ctx workflow.Context, delay time.Duration, steps int) error {
+	r.progress.NextAt = workflow.Now(ctx).Add(delay)
+	r.show(ctx, "waiting to probe")
+	timerCtx, stop := workflow.WithCancel(ctx)
+	defer stop()
+	timer := workflow.NewTimerWithOptions(timerCtx, delay, workflow.TimerOptions{
+		Summary: carillon.Clip(fmt.Sprintf("probe %d/%d in %s · %s", r.progress.Failures, steps, roughly(delay), r.name), maxSummary),
+	})
+	workflow.NewSelector(ctx).
+		AddFuture(timer, func(workflow.Future) {}).
+		AddReceive(r.signals, func(c workflow.ReceiveChannel, _ bool) {
+			var request RecoverRequest
+			c.Receive(ctx, &request)
+			r.in.Requests = append(r.in.Requests, request)
+			r.progress.Failures = 0
+		}).
+		AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {}).
+		Select(ctx)
+	return ctx.Err()
+}
+
+// disable ends a recovery whose probes ran out.
+func (r *recovery) disable(ctx workflow.Context, backlog activities.BacklogResult) error {
+	probe := backlog.Oldest[0]
+	in := activities.DisableInput{
+		EventID: probe.EventID, SubscriptionID: r.in.Subscription, Generation: backlog.Generation,
+		Run: workflow.GetInfo(ctx).WorkflowExecution.ID, Policy: backlog.Disable, FirstFailedAt: workflow.Now(ctx),
+		Attempts: r.progress.Failures, Error: "the backlog could not be delivered", At: workflow.Now(ctx), Recovery: true,
+	}
+	r.show(ctx, "disabled: the probes ran out")
+	var out activities.DisableResult
+	return insist(ctx, activities.Disable, in, &out, bookTimeout, "disable "+r.name)
+}
+
+// show brings the details up to date.
+func (r *recovery) show(ctx workflow.Context, what string) {
+	next := ""
+	if !r.progress.NextAt.IsZero() {
+		next = ", next probe " + r.progress.NextAt.UTC().Format("2006-01-02 15:04:05Z")
+	}
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**recovery of %s** `%s`: %s%s\n\n%d delivered, %d failed, %d left\n",
+		cell(r.name), r.in.Subscription, what, next, r.progress.Succeeded, r.progress.Failed, r.progress.Left))
+}

@@ -126,6 +126,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodDelete, path: "/v1/subscriptions/:id", handle: s.deleteSubscription},
 		{method: http.MethodGet, path: "/v1/subscriptions/:id/deliveries", handle: s.subscriptionDeliveries},
 		{method: http.MethodPost, path: "/v1/subscriptions/:id/test", handle: s.testSaved},
+		{method: http.MethodPost, path: "/v1/subscriptions/:id/rotate-secret", handle: s.rotateSecret},
 
 		{method: http.MethodGet, path: "/v1/sources", handle: s.listSources},
 		{method: http.MethodPost, path: "/v1/sources", handle: s.createSource},

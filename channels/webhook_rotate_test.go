@@ -238,3 +238,14 @@ func TestMasksThatLookAlikeStandForEachSecretOnce(t *testing.T) {
 	require.NoError(t, err)
 	require.JSONEq(t, string(kept), string(again))
 }
+
+func TestPreviousSecretsThatWereStoredAsStringsGoOnSigning(t *testing.T) {
+	t.Parallel()
+	sender, kept, c, r := rotating(t, `,"previous_secrets":["`+markedPrevious+`"]`)
+	older := carillon.Endpoint(strings.Replace(string(kept), `{"secret":"`+markedPrevious+`"}`, `"`+markedPrevious+`"`, 1))
+	require.NotEqual(t, kept, older)
+	c.set(noon.AddDate(10, 0, 0))
+	require.Equal(t, []bool{true, true}, signers(t, sender, older, c.now(), r, markedSecret, markedPrevious))
+	older, _ = rotate(t, sender, older, "", time.Hour)
+	require.Len(t, previous(t, older), 2)
+}

@@ -19,6 +19,8 @@ type fakeStore struct {
 	deliveries    []carillon.Delivery
 	subscriptions map[string]carillon.Subscription
 	sources       map[string]carillon.Source
+	// rotations are those that were asked for.
+	rotations []carillon.Rotation
 	// fail is returned by every method, when set.
 	fail error
 	// beforeUpdate runs before an update is applied, when set.
@@ -144,6 +146,16 @@ func (s *fakeStore) UpdateSubscription(
 	sub.Version = stored.Version + 1
 	s.subscriptions[sub.ID] = sub
 	return sub, s.fail
+}
+
+func (s *fakeStore) RotateSecret(ctx context.Context, r carillon.Rotation) (carillon.Subscription, error) {
+	sub, err := s.Subscription(ctx, r.SubscriptionID)
+	if err != nil {
+		return sub, err
+	}
+	sub.Endpoint, sub.UpdatedAt = r.Endpoint, r.Now
+	s.rotations = append(s.rotations, r)
+	return s.UpdateSubscription(ctx, sub, r.IfVersion, r.Actor)
 }
 
 func (s *fakeStore) DeleteSubscription(_ context.Context, id string, _ int64, _ string, _ time.Time) error {

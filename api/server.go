@@ -133,6 +133,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodPost, path: "/v1/subscriptions/:id/recover", handle: s.recoverSubscription},
 		{method: http.MethodGet, path: "/v1/subscriptions/:id/recover", handle: s.recovery},
 		{method: http.MethodDelete, path: "/v1/subscriptions/:id/recover", handle: s.cancelRecovery},
+		{method: http.MethodPost, path: "/v1/subscriptions/:id/rotate-secret", handle: s.rotateSecret},
 
 		{method: http.MethodGet, path: "/v1/sources", handle: s.listSources},
 		{method: http.MethodPost, path: "/v1/sources", handle: s.createSource},

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -87,7 +88,7 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		reject("the payload cannot be written: " + err.Error())
 		return
 	}
-	keys, err := endpoint.keys()
+	keys, err := endpoint.keys(a.StartedAt)
 	if err != nil {
 		reject("the stored signing secret cannot be read")
 		return
@@ -116,9 +117,9 @@ func (w *webhook) headers(endpoint webhookEndpoint, id string, payload formats.P
 	return headers
 }
 
-// Redact masks everything secret, and adds the public key that a receiver
-// verifies with when the signing key is asymmetric.
-func (*webhook) Redact(e carillon.Endpoint) json.RawMessage {
+// Redact masks everything secret, leaves out what has expired, and adds the
+// public key that a receiver verifies with when the signing key is asymmetric.
+func (w *webhook) Redact(e carillon.Endpoint) json.RawMessage {
 	endpoint, _, err := readWebhook(e)
 	if err != nil {
 		return json.RawMessage(`{}`)
@@ -127,8 +128,10 @@ func (*webhook) Redact(e carillon.Endpoint) json.RawMessage {
 		endpoint.PublicKey, _ = key.Public()
 	}
 	endpoint.Secret = mask(endpoint.Secret)
-	for i, secret := range endpoint.PreviousSecrets {
-		endpoint.PreviousSecrets[i] = mask(secret)
+	now := w.now()
+	endpoint.PreviousSecrets = slices.DeleteFunc(endpoint.PreviousSecrets, func(p previousSecret) bool { return !p.signs(now) })
+	for i, previous := range endpoint.PreviousSecrets {
+		endpoint.PreviousSecrets[i].Secret = mask(previous.Secret)
 	}
 	for name, value := range endpoint.Headers {
 		endpoint.Headers[name] = mask(value)
@@ -164,7 +167,7 @@ func (b basicAuth) encoded() string {
 // it.
 func (e webhookEndpoint) secrets() []string {
 	var secrets []string
-	for _, secret := range append([]string{e.Secret}, e.PreviousSecrets...) {
+	for _, secret := range e.allSecrets() {
 		_, encoded, _ := strings.Cut(secret, "_")
 		secrets = append(secrets, secret, encoded)
 	}

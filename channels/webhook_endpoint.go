@@ -38,9 +38,9 @@ type webhookEndpoint struct {
 	Method  string            `json:"method"`
 	Headers map[string]string `json:"headers,omitempty"`
 	// Secret signs; PreviousSecrets sign as well while receivers change over.
-	Secret          string   `json:"secret"`
-	PublicKey       string   `json:"public_key,omitempty"` // answered only
-	PreviousSecrets []string `json:"previous_secrets,omitempty"`
+	Secret          string           `json:"secret"`
+	PublicKey       string           `json:"public_key,omitempty"` // answered only
+	PreviousSecrets []previousSecret `json:"previous_secrets,omitempty"`
 	// BasicAuth and BearerToken exclude each other.
 	BasicAuth   *basicAuth        `json:"basic_auth,omitempty"`
 	BearerToken string            `json:"bearer_token,omitempty"`
@@ -80,9 +80,10 @@ func readWebhook(e carillon.Endpoint) (webhookEndpoint, *url.URL, error) {
 	return endpoint, target, nil
 }
 
-func (e webhookEndpoint) keys() ([]signature.Key, error) {
+// keys are those that sign at a time.
+func (e webhookEndpoint) keys(at time.Time) ([]signature.Key, error) {
 	keys := make([]signature.Key, 0, 1+len(e.PreviousSecrets))
-	for _, secret := range append([]string{e.Secret}, e.PreviousSecrets...) {
+	for _, secret := range e.signing(at) {
 		key, err := signature.ParseKey(secret)
 		if err != nil {
 			return nil, err
@@ -118,7 +119,7 @@ func (w *webhook) Prepare(posted json.RawMessage, stored carillon.Endpoint) (car
 	moved := beforeURL != nil && target != nil && (target.Scheme != beforeURL.Scheme || !strings.EqualFold(target.Host, beforeURL.Host))
 	sent := credentials{form: f, moved: moved}
 	sent.prepare(&endpoint, before)
-	made := prepareSecrets(f, &endpoint, before)
+	made := prepareSecrets(f, &endpoint, before, w.now())
 	prepareRest(f, &endpoint)
 	if err := f.err(); err != nil {
 		return nil, nil, err
@@ -177,39 +178,33 @@ func validHost(u *url.URL) bool {
 // prepareSecrets reads the signing secrets, and makes one if there is none. It
 // reports whether it did. Masks stand for any secret stored so far, so that the
 // current one can be made a previous one without knowing it.
-func prepareSecrets(f form, endpoint *webhookEndpoint, before webhookEndpoint) (made bool) {
-	known := append([]string{before.Secret}, before.PreviousSecrets...)
-	check := func(pointer, text string) string {
-		if isMask(text) {
-			secret, ok := unmask(text, known...)
-			if !ok {
-				f.wrong(pointer, "is the mask of no stored secret; give the secret itself")
-			}
-			return secret
+func prepareSecrets(f form, endpoint *webhookEndpoint, before webhookEndpoint, now time.Time) (made bool) {
+	if text := f.text("secret"); isMask(text) {
+		var ok bool
+		if endpoint.Secret, ok = unmask(text, before.allSecrets()...); !ok {
+			f.wrong("secret", noSuchMask)
 		}
-		key, err := signature.ParseKey(text)
-		switch {
-		case err != nil:
-			f.wrong(pointer, "is not a signing secret: %s", err)
-		case !key.CanSign():
-			f.wrong(pointer, "is a public key, which cannot sign; give the private one (%s)", signature.PrivatePrefix)
-		}
-		return text
-	}
-	if text := f.text("secret"); text != "" {
-		endpoint.Secret = check("secret", text)
+	} else if text != "" {
+		checkSecret(f, "secret", text)
+		endpoint.Secret = text
 	} else if endpoint.Secret = before.Secret; endpoint.Secret == "" {
 		endpoint.Secret, made = signature.NewSecret(), true
 	}
-	previous := field[[]string](f, "previous_secrets", "a list of strings")
-	if len(previous) > maxPreviousSecrets {
-		f.wrong("previous_secrets", "may hold at most %d", maxPreviousSecrets)
-		return made
-	}
-	for i, text := range previous {
-		endpoint.PreviousSecrets = append(endpoint.PreviousSecrets, check("previous_secrets/"+strconv.Itoa(i), text))
-	}
+	endpoint.PreviousSecrets = preparePrevious(f, before, now)
 	return made
+}
+
+const noSuchMask = "is the mask of no stored secret; give the secret itself"
+
+// checkSecret notes what is wrong with a posted signing secret.
+func checkSecret(f form, pointer, text string) {
+	key, err := signature.ParseKey(text)
+	switch {
+	case err != nil:
+		f.wrong(pointer, "is not a signing secret: %s", err)
+	case !key.CanSign():
+		f.wrong(pointer, "is a public key, which cannot sign; give the private one (%s)", signature.PrivatePrefix)
+	}
 }
 
 func prepareRest(f form, endpoint *webhookEndpoint) {

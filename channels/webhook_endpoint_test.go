@@ -51,6 +51,12 @@ func TestWebhookPrepareSaysWhereAndWhatIsWrong(t *testing.T) {
 		"a mask with nothing stored":   {`{` + good + `,"secret":"•••• abcd"}`, "secret", "mask of no stored secret"},
 		"a wrong previous secret":      {`{` + good + `,"previous_secrets":["` + markedSecret + `","marked"]}`, "previous_secrets/1", "begins with"},
 		"previous secrets, no list":    {`{` + good + `,"previous_secrets":"marked"}`, "previous_secrets", "a list of strings"},
+		"a previous secret, no text":   {`{` + good + `,"previous_secrets":[7]}`, "previous_secrets/0", "must be an object"},
+		"an empty previous secret":     {`{` + good + `,"previous_secrets":[""]}`, "previous_secrets/0", "must not be empty"},
+		"an object without its secret": {`{` + good + `,"previous_secrets":[{"expires_at":"2126-11-21T20:00:00Z"}]}`, "previous_secrets/0/secret", "is required"},
+		"an expiry that is no time":    {`{` + good + `,"previous_secrets":[{"secret":"` + markedSecret + `","expires_at":"marked"}]}`, "previous_secrets/0/expires_at", "RFC 3339"},
+		"an expiry without end":        {`{` + good + `,"previous_secrets":[{"secret":"` + markedSecret + `","expires_at":"9999-12-31T23:59:59-01:00"}]}`, "previous_secrets/0/expires_at", "year 10000"},
+		"a wrong one that expires":     {`{` + good + `,"previous_secrets":[{"secret":"marked","expires_at":"2126-11-21T20:00:00Z"}]}`, "previous_secrets/0", "begins with"},
 		"five previous secrets":        {`{` + good + `,"previous_secrets":["a","b","c","d","e"]}`, "previous_secrets", "at most 4"},
 		"headers that are a list":      {`{` + good + `,"headers":["marked"]}`, "headers", "an object of strings"},
 		"a header that is no string":   {`{` + good + `,"headers":{"X-A":7}}`, "headers/X-A", "must be a string"},
@@ -113,7 +119,16 @@ func TestWebhookPrepareKeepsWhatIsStored(t *testing.T) {
 		},
 		"a current secret's mask makes it a previous one": {
 			posted: `{` + url + `,"secret":"` + markedPrevious + `","previous_secrets":["•••• cmV0"]}`,
-			want:   defaults + url + `,"secret":"` + markedPrevious + `","previous_secrets":["` + markedSecret + `"]}`,
+			want:   defaults + url + `,"secret":"` + markedPrevious + `","previous_secrets":[{"secret":"` + markedSecret + `"}]}`,
+		},
+		"an expiry applies to what the mask stands for": {
+			posted: `{` + url + `,"previous_secrets":[{"secret":"•••• cmV2","expires_at":"2126-11-21T21:00:00.123456+01:00"}]}`,
+			want: defaults + url + `,"secret":"` + markedSecret + `","previous_secrets":[{"secret":"` + markedPrevious +
+				`","expires_at":"2126-11-21T20:00:00.123Z"}]}`,
+		},
+		"what has expired is gone": {
+			posted: `{` + url + `,"previous_secrets":[{"secret":"•••• cmV2","expires_at":"2025-11-21T20:00:00Z"},{"secret":"•••• gone","expires_at":"2025-11-21T20:00:00Z"}]}`,
+			want:   defaults + url + `,"secret":"` + markedSecret + `"}`,
 		},
 		"a header's mask counts by its name, in any case": {
 			posted: `{` + url + `,"headers":{"x-team":"•••• 1234"}}`,
@@ -154,6 +169,8 @@ func TestWebhookPrepareKeepsWhatIsStored(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
+			// A list of strings is read, and written as objects.
+			tc.want = strings.Replace(tc.want, `["`+markedPrevious+`"]`, `[{"secret":"`+markedPrevious+`"}]`, 1)
 			require.JSONEq(t, tc.want, string(kept))
 		})
 	}

@@ -69,12 +69,18 @@ type Webhook struct {
 	// when it is empty.
 	Secret string `json:"secret,omitempty"`
 	// PreviousSecrets sign as well, while receivers change over.
-	PreviousSecrets []string `json:"previous_secrets,omitempty"`
+	PreviousSecrets []PreviousSecret `json:"previous_secrets,omitempty"`
 	// BasicAuth and BearerToken exclude each other.
 	BasicAuth   *BasicAuth `json:"basic_auth,omitempty"`
 	BearerToken string     `json:"bearer_token,omitempty"`
 	// Timeout is how long an attempt may take; 15 s when zero.
 	Timeout carillon.Duration `json:"timeout,omitzero"`
+}
+
+// PreviousSecret signs until it expires; the zero time is never.
+type PreviousSecret struct {
+	Secret    string    `json:"secret"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
 }
 
 // BasicAuth is a user name and a password.

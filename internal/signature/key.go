@@ -96,6 +96,13 @@ func NewSecret() string {
 	return SecretPrefix + base64.StdEncoding.EncodeToString(raw)
 }
 
+// NewPrivate makes the text of a new ed25519 private key, with its public half.
+func NewPrivate() string {
+	seed := make([]byte, ed25519.SeedSize)
+	_, _ = rand.Read(seed) // never fails, says its documentation
+	return PrivatePrefix + base64.StdEncoding.EncodeToString(ed25519.NewKeyFromSeed(seed))
+}
+
 // CanSign reports whether the key holds a secret: a public key only verifies.
 func (k Key) CanSign() bool { return k.secret != nil || k.private != nil }
 

@@ -232,3 +232,13 @@ func TestAKeyNeverPrintsItself(t *testing.T) {
 		require.Equal(t, "[key]", fmt.Sprintf(format, k))
 	}
 }
+
+func TestANewPrivateKeySignsForItsPublicHalf(t *testing.T) {
+	t.Parallel()
+	text := signature.NewPrivate()
+	require.NotEqual(t, text, signature.NewPrivate())
+	public, ok := key(t, text).Public()
+	require.True(t, ok)
+	signed := signature.Sign([]signature.Key{key(t, text)}, "evt_1", signedAt, []byte("x"))
+	require.NoError(t, signature.Verify([]signature.Key{key(t, public)}, headers("evt_1", signedAt, signed), []byte("x"), signedAt, time.Second))
+}

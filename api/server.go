@@ -127,6 +127,8 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/v1/subscriptions/:id/deliveries", handle: s.subscriptionDeliveries},
 		{method: http.MethodPost, path: "/v1/subscriptions/:id/test", handle: s.testSaved},
 
+		{method: http.MethodPost, path: "/v1/conditions/evaluate", handle: s.evaluate},
+
 		{method: http.MethodGet, path: "/v1/sources", handle: s.listSources},
 		{method: http.MethodPost, path: "/v1/sources", handle: s.createSource},
 		{method: http.MethodGet, path: "/v1/sources/:name", handle: s.source},

@@ -45,12 +45,13 @@ var mayImport = map[string][]string{
 	"formats":    {".", "conditions", "catalog", "internal/signature"},
 	"channels":   {".", "conditions", "formats", "internal/safehttp", "internal/signature"},
 
-	"activities":       {".", "conditions", "channels", "formats", "internal/history"},
+	"matching":         {".", "conditions"},
+	"activities":       {".", "conditions", "matching", "channels", "formats", "internal/history"},
 	"workflows":        {".", "activities"},
 	"internal/history": {"."},
 	"worker":           {"workflows", "activities"},
 	"api": {
-		".", "catalog", "conditions", "sources", "channels", "formats", "workflows", "internal/history", "web",
+		".", "catalog", "conditions", "matching", "sources", "channels", "formats", "workflows", "internal/history", "web",
 	},
 
 	"internal/dbtest": {"schema"},

@@ -3,14 +3,13 @@ package activities
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/carillon-dev/carillon"
-	"github.com/carillon-dev/carillon/conditions"
+	"github.com/carillon-dev/carillon/matching"
 )
 
 // RouteInput asks which subscriptions an event concerns.
@@ -82,9 +81,9 @@ func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, err
 			EventType: pub.Event.Type, Channel: sub.Channel, Host: a.host(sub),
 			ReceivedAt: pub.ReceivedAt, UpdatedAt: now,
 		}
-		if sub.State != carillon.Enabled {
+		if reason, held := sub.Held(); held {
 			rows[i].State = carillon.Held
-			rows[i].Error = "the subscription is " + string(sub.State)
+			rows[i].Error = reason
 		}
 	}
 	claimed, err := a.store.Claim(ctx, carillon.Claim{
@@ -195,78 +194,28 @@ func (a *Activities) host(sub *entry) string {
 	return ""
 }
 
-// match returns the subscriptions that the event concerns, ordered by id: the
-// cheap tests first, then the conditions.
+// match returns the subscriptions that the event concerns, ordered by id.
 func (s *snapshot) match(ctx context.Context, pub *carillon.Publication) ([]*entry, []carillon.ConditionError, error) {
-	event := pub.Event
-	facts, err := factsOf(event)
+	event, err := matching.Read(pub)
 	if err != nil {
 		return nil, nil, err
 	}
 	var matched []*entry
 	var failures []carillon.ConditionError
-	var input *conditions.Input
 	for _, sub := range s.entries {
-		if sub.CreatedVersion > pub.ConfigVersion ||
-			!sub.MatchesType(event.Type) || !sub.MatchesScope(event.Scope) ||
-			facts.Cached && !sub.IncludeCached ||
-			carillon.IsOwn(event.Type) && facts.Subscription == sub.ID {
-			continue
-		}
-		if sub.Condition == "" {
-			matched = append(matched, sub)
-			continue
-		}
-		if input == nil {
-			if input, err = conditions.NewInput(event); err != nil {
-				return nil, nil, fmt.Errorf("read event %s: %w", event.ID, err)
-			}
-		}
-		ok, err := sub.evaluate(ctx, input)
-		switch {
-		case err != nil && ctx.Err() != nil:
-			return nil, nil, ctx.Err()
-		case err != nil:
+		failed, err := sub.Decide(ctx, event)
+		if noAnswer, ok := errors.AsType[*matching.NoAnswerError](err); ok {
 			if len(failures) < carillon.MaxConditionErrors {
 				failures = append(failures, carillon.ConditionError{
-					SubscriptionID: sub.ID, Error: carillon.Clip(err.Error(), carillon.MaxErrorBytes),
+					SubscriptionID: sub.ID, Error: carillon.Clip(noAnswer.Error(), carillon.MaxErrorBytes),
 				})
 			}
-		case ok:
+		} else if err != nil {
+			return nil, nil, err
+		} else if failed == "" {
 			matched = append(matched, sub)
 		}
 	}
 	slices.SortFunc(matched, func(x, y *entry) int { return cmp.Compare(x.ID, y.ID) })
 	return matched, failures, nil
-}
-
-func (e *entry) evaluate(ctx context.Context, in *conditions.Input) (bool, error) {
-	if e.broken != nil {
-		return false, e.broken
-	}
-	return e.condition.Match(ctx, in)
-}
-
-// facts are what routing reads from an event's data.
-type facts struct {
-	// Cached marks a package that was only cached from elsewhere.
-	Cached bool
-	// Subscription is the one that an event of Carillon's own is about.
-	Subscription string
-}
-
-func factsOf(e carillon.Event) (facts, error) {
-	var data struct {
-		Cached       any `json:"cached"`
-		Subscription any `json:"subscription"`
-	}
-	if err := json.Unmarshal(e.Data, &data); err != nil {
-		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-			return facts{}, fmt.Errorf("read data of event %s: %w", e.ID, syntax)
-		}
-		return facts{}, nil // data that is no object has no facts
-	}
-	cached, _ := data.Cached.(bool)
-	subscription, _ := data.Subscription.(string)
-	return facts{Cached: cached, Subscription: subscription}, nil
 }

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"sync"
 
-	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/conditions"
+	"github.com/carillon-dev/carillon/matching"
 )
 
 // snapshot is the subscriptions at one config version, ready to match.
@@ -17,11 +17,7 @@ type snapshot struct {
 }
 
 // entry is a subscription with its compiled condition.
-type entry struct {
-	carillon.Subscription
-	condition *conditions.Condition // nil when it has none
-	broken    error                 // why the condition cannot be used
-}
+type entry = matching.Subscription
 
 // snapshots keeps the newest snapshot. One reload runs at a time; whoever waits
 // for it takes its result when that is new enough.
@@ -43,12 +39,7 @@ func (s *snapshots) atLeast(ctx context.Context, version int64, store Store, env
 	}
 	next := &snapshot{version: newVersion, byID: make(map[string]*entry, len(all))}
 	for _, sub := range all {
-		e := &entry{Subscription: sub}
-		if old := s.known(sub.ID); old != nil && old.Condition == sub.Condition {
-			e.condition, e.broken = old.condition, old.broken
-		} else if sub.Condition != "" {
-			e.condition, e.broken = env.Compile(sub.Condition)
-		}
+		e := matching.Prepare(sub, env, s.known(sub.ID))
 		next.entries = append(next.entries, e)
 		next.byID[sub.ID] = e
 	}

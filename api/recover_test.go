@@ -9,13 +9,13 @@ import (
 	"github.com/carillon-dev/carillon"
 )
 
-const watcher = `{"name":"watcher","event_types":["package.*"],"channel":"webhook",
+const bareWatcher = `{"name":"watcher","event_types":["package.*"],"channel":"webhook",
 	"endpoint":{"url":"https://hooks.example.com/x"}}`
 
 func TestASubscriptionIsPausedAndEnabledAndWhatItHeldIsAskedFor(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	created := decode[subscriptionView](t, b.ok(t, http.StatusCreated, call{method: http.MethodPost, path: "/v1/subscriptions", body: watcher}))
+	created := decode[subscriptionView](t, b.ok(t, http.StatusCreated, call{method: http.MethodPost, path: "/v1/subscriptions", body: bareWatcher}))
 	do := func(action string) carillon.SubscriptionState {
 		return decode[subscriptionView](t, b.ok(t, http.StatusOK, call{
 			method: http.MethodPost, path: "/v1/subscriptions/" + created.ID + "/" + action,
@@ -42,7 +42,7 @@ func TestASubscriptionIsPausedAndEnabledAndWhatItHeldIsAskedFor(t *testing.T) {
 func TestRecoverIsCountedAskedForShownAndCanceled(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	created := decode[subscriptionView](t, b.ok(t, http.StatusCreated, call{method: http.MethodPost, path: "/v1/subscriptions", body: watcher}))
+	created := decode[subscriptionView](t, b.ok(t, http.StatusCreated, call{method: http.MethodPost, path: "/v1/subscriptions", body: bareWatcher}))
 	for _, state := range []carillon.DeliveryState{carillon.Held, carillon.Failed, carillon.Failed} {
 		b.store.deliveries = append(b.store.deliveries, carillon.Delivery{SubscriptionID: created.ID, State: state})
 	}
@@ -76,7 +76,7 @@ func TestRecoverIsCountedAskedForShownAndCanceled(t *testing.T) {
 func TestRedeliver(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	created := decode[subscriptionView](t, b.ok(t, http.StatusCreated, call{method: http.MethodPost, path: "/v1/subscriptions", body: watcher}))
+	created := decode[subscriptionView](t, b.ok(t, http.StatusCreated, call{method: http.MethodPost, path: "/v1/subscriptions", body: bareWatcher}))
 	run := carillon.Run{WorkflowID: "event/evt_1", RunID: "run"}
 	b.store.events["evt_1"] = carillon.EventRow{Event: carillon.Event{ID: "evt_1"}, Run: run}
 	b.store.deliveries = []carillon.Delivery{{EventID: "evt_1", SubscriptionID: created.ID, State: carillon.Failed, Redeliveries: 2, Run: run}}

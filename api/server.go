@@ -135,6 +135,8 @@ func (s *Server) routes() []route {
 		{method: http.MethodDelete, path: "/v1/subscriptions/:id/recover", handle: s.cancelRecovery},
 		{method: http.MethodPost, path: "/v1/subscriptions/:id/rotate-secret", handle: s.rotateSecret},
 
+		{method: http.MethodPost, path: "/v1/conditions/evaluate", handle: s.evaluate},
+
 		{method: http.MethodGet, path: "/v1/sources", handle: s.listSources},
 		{method: http.MethodPost, path: "/v1/sources", handle: s.createSource},
 		{method: http.MethodGet, path: "/v1/sources/:name", handle: s.source},

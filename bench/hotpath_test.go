@@ -17,6 +17,7 @@ import (
 	"github.com/carillon-dev/carillon/conditions"
 	"github.com/carillon-dev/carillon/formats"
 	"github.com/carillon-dev/carillon/internal/signature"
+	"github.com/carillon-dev/carillon/matching"
 )
 
 var now = time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)
@@ -30,35 +31,34 @@ func event() carillon.Event {
 	}
 }
 
-// BenchmarkMatch matches one event against a thousand subscriptions, as Route
-// does: type, then scope, then condition. One in ten has a condition that is
-// reached.
+// BenchmarkMatch matches one event against a thousand subscriptions, with the
+// rules that Route applies: type, then scope, then condition. One in ten has a
+// condition that is reached.
 func BenchmarkMatch(b *testing.B) {
 	env, err := conditions.New()
 	require.NoError(b, err)
-	condition, err := env.Compile(`pkg.name.startsWith("MyCorp.") && pkg.type == "nuget"`)
-	require.NoError(b, err)
-	subscriptions := make([]carillon.Subscription, 1000)
+	subscriptions := make([]*matching.Subscription, 1000)
+	var known *matching.Subscription
 	for i := range subscriptions {
-		subscriptions[i] = carillon.Subscription{
+		sub := carillon.Subscription{
 			EventTypes: []string{"build.*", "package.*"},
 			Scope:      map[string][]string{"feed": {"feed-" + strconv.Itoa(i), "shared"}},
+			Condition:  `pkg.name.startsWith("MyCorp.") && pkg.type == "nuget"`,
 		}
 		if i%10 == 0 {
-			subscriptions[i].Scope["feed"][1] = "internal-utils"
+			sub.Scope["feed"][1] = "internal-utils"
 		}
+		known = matching.Prepare(sub, env, known)
+		subscriptions[i] = known
 	}
-	e := event()
+	pub := &carillon.Publication{Event: event()}
 	b.ReportAllocs()
 	for b.Loop() {
-		in, err := conditions.NewInput(e)
+		e, err := matching.Read(pub)
 		require.NoError(b, err)
 		matched := 0
-		for i := range subscriptions {
-			if !subscriptions[i].MatchesType(e.Type) || !subscriptions[i].MatchesScope(e.Scope) {
-				continue
-			}
-			if ok, err := condition.Match(b.Context(), in); err == nil && ok {
+		for _, sub := range subscriptions {
+			if failed, err := sub.Decide(b.Context(), e); err == nil && failed == "" {
 				matched++
 			}
 		}

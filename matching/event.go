@@ -1,0 +1,53 @@
+package matching
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/conditions"
+)
+
+// Event is an event with what the rules ask of it, read once for all
+// subscriptions. It is for one goroutine.
+type Event struct {
+	carillon.Event
+	// configVersion is the configuration in force when the event was accepted.
+	configVersion int64
+	// cached marks a package that was only cached from elsewhere.
+	cached bool
+	// about is the subscription that an event of Carillon's own is about.
+	about string
+	// input is made when the first condition asks for it.
+	input *conditions.Input
+}
+
+// Read reads what the rules ask of a published event.
+func Read(pub *carillon.Publication) (*Event, error) {
+	e := &Event{Event: pub.Event, configVersion: pub.ConfigVersion}
+	var data struct {
+		Cached       any `json:"cached"`
+		Subscription any `json:"subscription"`
+	}
+	if err := json.Unmarshal(e.Data, &data); err != nil {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			return nil, fmt.Errorf("read data of event %s: %w", e.ID, syntax)
+		}
+		return e, nil // data that is no object has no facts
+	}
+	e.cached, _ = data.Cached.(bool)
+	e.about, _ = data.Subscription.(string)
+	return e, nil
+}
+
+func (e *Event) conditionInput() (*conditions.Input, error) {
+	if e.input == nil {
+		input, err := conditions.NewInput(e.Event)
+		if err != nil {
+			return nil, fmt.Errorf("read event %s: %w", e.ID, err)
+		}
+		e.input = input
+	}
+	return e.input, nil
+}

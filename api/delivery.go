@@ -130,13 +130,15 @@ func (s *Server) delivery(c echo.Context) error {
 	return answer(c, http.StatusOK, view)
 }
 
-func (s *Server) retryNow(c echo.Context) error { return s.operate(c, s.deps.Publisher.RetryNow) }
+func (s *Server) retryNow(c echo.Context) error {
+	return s.operate(c, "retry", s.deps.Publisher.RetryNow)
+}
 
-func (s *Server) cancel(c echo.Context) error { return s.operate(c, s.deps.Publisher.Cancel) }
+func (s *Server) cancel(c echo.Context) error { return s.operate(c, "cancel", s.deps.Publisher.Cancel) }
 
 // operate asks something of the run of a delivery that is under way. The row
 // that it answers can lag behind what was asked: the run records it next.
-func (s *Server) operate(c echo.Context, ask func(context.Context, carillon.Run, string) error) error {
+func (s *Server) operate(c echo.Context, what string, ask func(context.Context, carillon.Run, string) error) error {
 	d, err := s.namedDelivery(c)
 	if err != nil {
 		return err
@@ -145,6 +147,15 @@ func (s *Server) operate(c echo.Context, ask func(context.Context, carillon.Run,
 		return carillon.Errorf(carillon.CodeConflict, "the delivery is %s, not under way", d.State)
 	}
 	ctx := c.Request().Context()
+	// Before it is asked: better an entry of what failed then than none of what
+	// was done.
+	err = s.deps.Store.AddAudit(ctx, carillon.AuditEntry{
+		At: s.deps.Now().UTC().Truncate(time.Microsecond), Actor: actorOf(c), Action: "delivery." + what + "_requested",
+		Object: d.EventID + "/" + d.SubscriptionID, Detail: "the delivery was " + string(d.State),
+	})
+	if err != nil {
+		return err
+	}
 	if err := ask(ctx, d.Run, d.SubscriptionID); err != nil {
 		return err
 	}

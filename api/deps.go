@@ -61,6 +61,8 @@ type Store interface {
 	deliveryStore
 	subscriptionStore
 	sourceStore
+	keyStore
+	auditStore
 }
 
 type eventStore interface {

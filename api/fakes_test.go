@@ -17,6 +17,7 @@ type fakeStore struct {
 	deliveries    []carillon.Delivery
 	subscriptions map[string]carillon.Subscription
 	sources       map[string]carillon.Source
+	fakeKeys
 	// fail is returned by every method, when set.
 	fail error
 	// beforeUpdate runs before an update is applied, when set.

@@ -72,22 +72,23 @@ func readKey(body json.RawMessage, now time.Time) (carillon.Key, error) {
 	if !key.ExpiresAt.IsZero() && !key.ExpiresAt.After(now) {
 		f.wrong("expires_at", "is in the past")
 	}
-	switch {
-	case key.Role == carillon.RolePublisher:
-		if len(key.Sources) == 0 && f.members["sources"] == nil {
-			f.wrong("sources", "is required for a publisher: those whose events it may publish")
-		} else if len(key.Sources) == 0 {
-			f.wrong("sources", "must have at least one entry: those whose events the publisher may publish")
-		}
-		if slices.Contains(key.Sources, carillon.OwnSource) {
-			f.wrong("sources", "must not have %q, the source of Carillon's own events", carillon.OwnSource)
-		}
-	default:
+	if key.Role != carillon.RolePublisher {
 		for _, name := range []string{"sources", "scope"} {
 			if f.has(name) {
 				f.wrong(name, "is for publishers only")
 			}
 		}
+		return key, f.done()
+	}
+	switch {
+	case len(key.Sources) > 0:
+	case f.has("sources"):
+		f.wrong("sources", "must have at least one entry: those whose events the publisher may publish")
+	default:
+		f.wrong("sources", "is required for a publisher: those whose events it may publish")
+	}
+	if slices.Contains(key.Sources, carillon.OwnSource) {
+		f.wrong("sources", "must not have %q, the source of Carillon's own events", carillon.OwnSource)
 	}
 	return key, f.done()
 }

@@ -38,8 +38,8 @@ func openAPI() ([]byte, error) {
 }
 
 // describeForbidden adds to every operation that asks for a key what a key
-// without the role is answered: the same everywhere, so it is not written
-// there.
+// without the role is answered. It is the same everywhere, so that operations
+// need not say it.
 func describeForbidden(doc map[string]any) {
 	paths, _ := doc["paths"].(map[string]any)
 	for _, item := range paths {

@@ -1,6 +1,9 @@
 package carillon
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // MaxConditionErrors is how many condition errors an event's row keeps: enough
 // to see what is wrong, whatever the number of subscriptions.
@@ -78,12 +81,42 @@ type AuditEntry struct {
 	// ID sorts entries by their time.
 	ID string
 	At time.Time
-	// Actor is who did it: "admin", or a run's workflow id.
+	// Actor is who did it: "admin" for the key of the configuration, the id of
+	// any other key, or a run's workflow id.
 	Actor string
+	// ActorName is the name of the key that Actor is the id of; empty for
+	// others. It is for reading: writing an entry leaves it out of account.
+	ActorName string
 	// Action is what was done, such as "subscription.disabled".
 	Action string
 	// Object is the id of what it was done to.
 	Object string
 	// Detail is for people, without secrets.
 	Detail string
+	// Before and After are the object as JSON, without secrets; nil where there
+	// was none.
+	Before json.RawMessage
+	After  json.RawMessage
+}
+
+// AuditCursor is a place in the list of audit entries, newest first: the list
+// goes on with what is older. The zero value is the beginning.
+type AuditCursor struct {
+	At time.Time
+	ID string
+}
+
+// AuditFilter chooses audit entries. A zero field chooses nothing away.
+type AuditFilter struct {
+	// Object is the id of what was changed.
+	Object string
+	// Actor is as in [AuditEntry].
+	Actor  string
+	Action string
+	// Since is inclusive, Until exclusive.
+	Since  time.Time
+	Until  time.Time
+	Before AuditCursor
+	// Limit is at least 1.
+	Limit int
 }

@@ -176,9 +176,9 @@ func decode[T any](t testing.TB, body []byte) T {
 	return v
 }
 
-var ulid = regexp.MustCompile(`(evt|sub|src|req)_[0-9A-HJKMNP-TV-Z]{26}\b`)
+var ulid = regexp.MustCompile(`(evt|sub|src|req|key|aud)_[0-9A-HJKMNP-TV-Z]{26}\b`)
 
-var secret = regexp.MustCompile(`whsec_[A-Za-z0-9+/=]+|•••• \S{4}`)
+var secret = regexp.MustCompile(`whsec_[A-Za-z0-9+/=]+|key_[0-9A-Z]{26}_[A-Z2-7]{26}|•••• \S{4}`)
 
 var loopback = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 

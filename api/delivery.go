@@ -158,13 +158,15 @@ func (s *Server) attempts(ctx context.Context, d carillon.Delivery) ([]carillon.
 	return append(all, newest...), nil
 }
 
-func (s *Server) retryNow(c echo.Context) error { return s.operate(c, s.deps.Publisher.RetryNow) }
+func (s *Server) retryNow(c echo.Context) error {
+	return s.operate(c, "retry", s.deps.Publisher.RetryNow)
+}
 
-func (s *Server) cancel(c echo.Context) error { return s.operate(c, s.deps.Publisher.Cancel) }
+func (s *Server) cancel(c echo.Context) error { return s.operate(c, "cancel", s.deps.Publisher.Cancel) }
 
 // operate asks something of the run of a delivery that is under way. The row
 // that it answers can lag behind what was asked: the run records it next.
-func (s *Server) operate(c echo.Context, ask func(context.Context, carillon.Run, string) error) error {
+func (s *Server) operate(c echo.Context, what string, ask func(context.Context, carillon.Run, string) error) error {
 	d, err := s.namedDelivery(c)
 	if err != nil {
 		return err
@@ -173,6 +175,15 @@ func (s *Server) operate(c echo.Context, ask func(context.Context, carillon.Run,
 		return carillon.Errorf(carillon.CodeConflict, "the delivery is %s, not under way", d.State)
 	}
 	ctx := c.Request().Context()
+	// Before it is asked: better an entry of what failed then than none of what
+	// was done.
+	err = s.deps.Store.AddAudit(ctx, carillon.AuditEntry{
+		At: s.deps.Now().UTC().Truncate(time.Microsecond), Actor: actorOf(c), Action: "delivery." + what + "_requested",
+		Object: d.EventID + "/" + d.SubscriptionID, Detail: "the delivery was " + string(d.State),
+	})
+	if err != nil {
+		return err
+	}
 	if err := ask(ctx, d.Run, d.SubscriptionID); err != nil {
 		return err
 	}

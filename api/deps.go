@@ -62,6 +62,8 @@ type Store interface {
 	deliveryStore
 	subscriptionStore
 	sourceStore
+	keyStore
+	auditStore
 }
 
 type eventStore interface {

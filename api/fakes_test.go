@@ -21,6 +21,7 @@ type fakeStore struct {
 	sources       map[string]carillon.Source
 	// rotations are those that were asked for.
 	rotations []carillon.Rotation
+	fakeKeys
 	// fail is returned by every method, when set.
 	fail error
 	// beforeUpdate runs before an update is applied, when set.

@@ -29,11 +29,29 @@ func openAPI() ([]byte, error) {
 	if err := yaml.Unmarshal(openAPIText, &doc); err != nil {
 		return nil, fmt.Errorf("read OpenAPI description: %w", err)
 	}
+	describeForbidden(doc)
 	text, err := json.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("write OpenAPI description: %w", err)
 	}
 	return text, nil
+}
+
+// describeForbidden adds to every operation that asks for a key what a key
+// without the role is answered. It is the same everywhere, so that operations
+// need not say it.
+func describeForbidden(doc map[string]any) {
+	paths, _ := doc["paths"].(map[string]any)
+	for _, item := range paths {
+		operations, _ := item.(map[string]any)
+		for _, operation := range operations {
+			object, _ := operation.(map[string]any)
+			responses, _ := object["responses"].(map[string]any)
+			if _, ok := responses["401"]; ok {
+				responses["403"] = map[string]any{"$ref": "#/components/responses/Forbidden"}
+			}
+		}
+	}
 }
 
 func (s *Server) describe(c echo.Context) error {

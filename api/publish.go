@@ -108,9 +108,12 @@ func (s *Server) checkContent(f *fields, event carillon.Event) error {
 	return f.include("data", s.deps.Catalog.CheckData(event))
 }
 
-// start publishes an event. The fingerprint is of what was said, so the time
-// is added after it.
+// start publishes an event, if the caller's key lets it: every way in ends
+// here. The fingerprint is of what was said, so the time is added after it.
 func (s *Server) start(ctx context.Context, event carillon.Event) (acceptedView, error) {
+	if err := mayPublish(ctx, event.Source, event.Scope); err != nil {
+		return acceptedView{}, err
+	}
 	fingerprint, err := carillon.Fingerprint(event)
 	if err != nil {
 		return acceptedView{}, err
@@ -123,6 +126,15 @@ func (s *Server) start(ctx context.Context, event carillon.Event) (acceptedView,
 		return acceptedView{}, err
 	}
 	return acceptedView{ID: event.ID, Run: s.viewRun(run)}, nil
+}
+
+// mayPublish returns the refusal of a key that is bound to other sources or
+// scopes.
+func mayPublish(ctx context.Context, source string, scope map[string]string) error {
+	if key, ok := callerOf(ctx); ok {
+		return key.MayPublish(source, scope)
+	}
+	return nil
 }
 
 // unknownResult tells a producer what to do when nobody knows whether the
@@ -156,6 +168,10 @@ func (s *Server) publishUpstream(c echo.Context) error {
 	ctx := c.Request().Context()
 	src, err := s.deps.Store.Source(ctx, name)
 	if err != nil {
+		return err
+	}
+	// Before the adapter, which remembers what it was told.
+	if err := mayPublish(ctx, src.Name, src.Scope); err != nil {
 		return err
 	}
 	adapter, ok := sources.Lookup(src.Kind)

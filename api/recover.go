@@ -34,7 +34,7 @@ func (s *Server) setState(c echo.Context, state carillon.SubscriptionState) erro
 			if state == carillon.Disabled {
 				sub.DisabledReason = "disabled by hand"
 			}
-			sub, err = s.deps.Store.UpdateSubscription(c.Request().Context(), sub, sub.Version, admin)
+			sub, err = s.deps.Store.UpdateSubscription(c.Request().Context(), sub, sub.Version, actorOf(c))
 		}
 		if carillon.CodeOf(err) == carillon.CodeStale && !conditional(c) && try < updateTries {
 			continue

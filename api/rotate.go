@@ -48,7 +48,7 @@ func (s *Server) rotateSecret(c echo.Context) error {
 			return carillon.Errorf(carillon.CodeConflict, "the channel %s has no signing secret to rotate", sub.Channel)
 		}
 		r := carillon.Rotation{
-			SubscriptionID: sub.ID, IfVersion: sub.Version, Actor: admin, Now: s.deps.Now().UTC().Truncate(time.Microsecond),
+			SubscriptionID: sub.ID, IfVersion: sub.Version, Actor: actorOf(c), Now: s.deps.Now().UTC().Truncate(time.Microsecond),
 		}
 		f := readFields("", body)
 		r.Overlap = readOverlap(f)

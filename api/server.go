@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -31,7 +30,7 @@ const (
 // Server answers the HTTP API. It is safe for concurrent use.
 type Server struct {
 	deps Deps
-	key  keyHash
+	keys *keyring
 	echo *echo.Echo
 	// openAPI is the description as it is served.
 	openAPI []byte
@@ -48,6 +47,8 @@ type route struct {
 	path   string
 	handle echo.HandlerFunc
 	public bool
+	// allow lists the roles that may use it beside admins; none, unless said.
+	allow []carillon.Role
 }
 
 // New makes a server. It errs when a required dependency is missing.
@@ -59,7 +60,7 @@ func New(d Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{deps: d, key: sha256.Sum256([]byte(d.AdminKey)), openAPI: description}
+	s := &Server{deps: d, keys: newKeyring(d), openAPI: description}
 	s.deps.AdminKey = "" // the hash is all that is needed
 	s.ready.Store(true)
 	e := echo.New()
@@ -70,7 +71,7 @@ func New(d Deps) (*Server, error) {
 		if r.public {
 			e.Add(r.method, r.path, r.handle)
 		} else {
-			e.Add(r.method, r.path, r.handle, s.authorized)
+			e.Add(r.method, r.path, s.authorized(r.allow, r.handle))
 		}
 	}
 	s.echo = e
@@ -106,44 +107,50 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/readyz", handle: s.readiness, public: true},
 		{method: http.MethodGet, path: "/openapi.json", handle: s.describe, public: true},
 
-		{method: http.MethodPost, path: "/v1/events", handle: s.publish},
-		{method: http.MethodGet, path: "/v1/events", handle: s.listEvents},
-		{method: http.MethodGet, path: "/v1/events/:id", handle: s.event},
-		{method: http.MethodGet, path: "/v1/events/:id/deliveries/:subscription", handle: s.delivery},
-		{method: http.MethodPost, path: "/v1/events/:id/deliveries/:subscription/retry-now", handle: s.retryNow},
-		{method: http.MethodPost, path: "/v1/events/:id/deliveries/:subscription/cancel", handle: s.cancel},
-		{method: http.MethodPost, path: "/v1/events/:id/deliveries/:subscription/redeliver", handle: s.redeliver},
-		{method: http.MethodGet, path: "/v1/deliveries", handle: s.listDeliveries},
+		{method: http.MethodPost, path: "/v1/events", handle: s.publish, allow: publishers},
+		{method: http.MethodGet, path: "/v1/events", handle: s.listEvents, allow: readers},
+		{method: http.MethodGet, path: "/v1/events/:id", handle: s.event, allow: readers},
+		{method: http.MethodGet, path: "/v1/events/:id/deliveries/:subscription", handle: s.delivery, allow: readers},
+		{method: http.MethodPost, path: "/v1/events/:id/deliveries/:subscription/retry-now", handle: s.retryNow, allow: operators},
+		{method: http.MethodPost, path: "/v1/events/:id/deliveries/:subscription/cancel", handle: s.cancel, allow: operators},
+		{method: http.MethodPost, path: "/v1/events/:id/deliveries/:subscription/redeliver", handle: s.redeliver, allow: operators},
+		{method: http.MethodGet, path: "/v1/deliveries", handle: s.listDeliveries, allow: readers},
 
-		{method: http.MethodGet, path: "/v1/event-types", handle: s.listEventTypes},
-		{method: http.MethodGet, path: "/v1/event-types/:type", handle: s.eventType},
+		{method: http.MethodGet, path: "/v1/event-types", handle: s.listEventTypes, allow: readers},
+		{method: http.MethodGet, path: "/v1/event-types/:type", handle: s.eventType, allow: readers},
 
-		{method: http.MethodGet, path: "/v1/subscriptions", handle: s.listSubscriptions},
+		{method: http.MethodGet, path: "/v1/subscriptions", handle: s.listSubscriptions, allow: readers},
 		{method: http.MethodPost, path: "/v1/subscriptions", handle: s.createSubscription},
 		{method: http.MethodPost, path: "/v1/subscriptions/test", handle: s.testUnsaved},
-		{method: http.MethodGet, path: "/v1/subscriptions/:id", handle: s.subscription},
+		{method: http.MethodGet, path: "/v1/subscriptions/:id", handle: s.subscription, allow: readers},
 		{method: http.MethodPut, path: "/v1/subscriptions/:id", handle: s.replaceSubscription},
 		{method: http.MethodPatch, path: "/v1/subscriptions/:id", handle: s.patchSubscription},
 		{method: http.MethodDelete, path: "/v1/subscriptions/:id", handle: s.deleteSubscription},
-		{method: http.MethodGet, path: "/v1/subscriptions/:id/deliveries", handle: s.subscriptionDeliveries},
-		{method: http.MethodPost, path: "/v1/subscriptions/:id/test", handle: s.testSaved},
-		{method: http.MethodPost, path: "/v1/subscriptions/:id/enable", handle: s.enableSubscription},
-		{method: http.MethodPost, path: "/v1/subscriptions/:id/pause", handle: s.pauseSubscription},
-		{method: http.MethodPost, path: "/v1/subscriptions/:id/disable", handle: s.disableSubscription},
-		{method: http.MethodPost, path: "/v1/subscriptions/:id/recover", handle: s.recoverSubscription},
-		{method: http.MethodGet, path: "/v1/subscriptions/:id/recover", handle: s.recovery},
-		{method: http.MethodDelete, path: "/v1/subscriptions/:id/recover", handle: s.cancelRecovery},
+		{method: http.MethodGet, path: "/v1/subscriptions/:id/deliveries", handle: s.subscriptionDeliveries, allow: readers},
+		{method: http.MethodPost, path: "/v1/subscriptions/:id/test", handle: s.testSaved, allow: operators},
+		{method: http.MethodPost, path: "/v1/subscriptions/:id/enable", handle: s.enableSubscription, allow: operators},
+		{method: http.MethodPost, path: "/v1/subscriptions/:id/pause", handle: s.pauseSubscription, allow: operators},
+		{method: http.MethodPost, path: "/v1/subscriptions/:id/disable", handle: s.disableSubscription, allow: operators},
+		{method: http.MethodPost, path: "/v1/subscriptions/:id/recover", handle: s.recoverSubscription, allow: operators},
+		{method: http.MethodGet, path: "/v1/subscriptions/:id/recover", handle: s.recovery, allow: readers},
+		{method: http.MethodDelete, path: "/v1/subscriptions/:id/recover", handle: s.cancelRecovery, allow: operators},
 		{method: http.MethodPost, path: "/v1/subscriptions/:id/rotate-secret", handle: s.rotateSecret},
 
-		{method: http.MethodPost, path: "/v1/conditions/evaluate", handle: s.evaluate},
+		{method: http.MethodPost, path: "/v1/conditions/evaluate", handle: s.evaluate, allow: readers},
 
-		{method: http.MethodGet, path: "/v1/sources", handle: s.listSources},
+		{method: http.MethodGet, path: "/v1/sources", handle: s.listSources, allow: readers},
 		{method: http.MethodPost, path: "/v1/sources", handle: s.createSource},
-		{method: http.MethodGet, path: "/v1/sources/:name", handle: s.source},
+		{method: http.MethodGet, path: "/v1/sources/:name", handle: s.source, allow: readers},
 		{method: http.MethodPut, path: "/v1/sources/:name", handle: s.replaceSource},
 		{method: http.MethodPatch, path: "/v1/sources/:name", handle: s.patchSource},
 		{method: http.MethodDelete, path: "/v1/sources/:name", handle: s.deleteSource},
-		{method: http.MethodPost, path: "/v1/sources/:name/events", handle: s.publishUpstream},
+		{method: http.MethodPost, path: "/v1/sources/:name/events", handle: s.publishUpstream, allow: publishers},
+
+		{method: http.MethodGet, path: "/v1/keys", handle: s.listKeys},
+		{method: http.MethodPost, path: "/v1/keys", handle: s.createKey},
+		{method: http.MethodGet, path: "/v1/keys/:id", handle: s.key},
+		{method: http.MethodDelete, path: "/v1/keys/:id", handle: s.revokeKey},
+		{method: http.MethodGet, path: "/v1/audit", handle: s.listAudit},
 	}
 	if s.deps.Metrics != nil {
 		routes = append(routes, route{

@@ -127,7 +127,7 @@ func (s *Server) createSource(c echo.Context) error {
 	}
 	now := s.deps.Now().UTC().Truncate(time.Microsecond)
 	src.ID, src.CreatedAt, src.UpdatedAt = carillon.NewID(carillon.SourcePrefix, now), now, now
-	if src, err = s.deps.Store.CreateSource(c.Request().Context(), src, admin); err != nil {
+	if src, err = s.deps.Store.CreateSource(c.Request().Context(), src, actorOf(c)); err != nil {
 		return err
 	}
 	c.Response().Header().Set(echo.HeaderLocation, "/v1/sources/"+src.Name)
@@ -168,7 +168,7 @@ func (s *Server) updateSource(c echo.Context, body func(carillon.Source) (json.R
 			return err
 		}
 		src.UpdatedAt = s.deps.Now().UTC().Truncate(time.Microsecond)
-		src, err = s.deps.Store.UpdateSource(c.Request().Context(), src, current.Version, admin)
+		src, err = s.deps.Store.UpdateSource(c.Request().Context(), src, current.Version, actorOf(c))
 		if carillon.CodeOf(err) == carillon.CodeStale && !conditional(c) && try < updateTries {
 			continue
 		}
@@ -188,7 +188,7 @@ func (s *Server) deleteSource(c echo.Context) error {
 	if conditional(c) {
 		version = src.Version
 	}
-	if err := s.deps.Store.DeleteSource(c.Request().Context(), src.Name, version, admin, s.deps.Now().UTC()); err != nil {
+	if err := s.deps.Store.DeleteSource(c.Request().Context(), src.Name, version, actorOf(c), s.deps.Now().UTC()); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

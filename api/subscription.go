@@ -130,7 +130,7 @@ func (s *Server) createSubscription(c echo.Context) error {
 	}
 	now := s.deps.Now().UTC().Truncate(time.Microsecond)
 	sub.ID, sub.CreatedAt, sub.UpdatedAt = carillon.NewID(carillon.SubscriptionPrefix, now), now, now
-	sub, err = s.deps.Store.CreateSubscription(c.Request().Context(), sub, admin)
+	sub, err = s.deps.Store.CreateSubscription(c.Request().Context(), sub, actorOf(c))
 	if err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (s *Server) updateSubscription(c echo.Context, body func(carillon.Subscript
 			return err
 		}
 		sub.UpdatedAt = s.deps.Now().UTC().Truncate(time.Microsecond)
-		sub, err = s.deps.Store.UpdateSubscription(c.Request().Context(), sub, current.Version, admin)
+		sub, err = s.deps.Store.UpdateSubscription(c.Request().Context(), sub, current.Version, actorOf(c))
 		if carillon.CodeOf(err) == carillon.CodeStale && !conditional(c) && try < updateTries {
 			continue
 		}
@@ -208,7 +208,7 @@ func (s *Server) deleteSubscription(c echo.Context) error {
 	if conditional(c) {
 		version = sub.Version
 	}
-	if err := s.deps.Store.DeleteSubscription(c.Request().Context(), sub.ID, version, admin, s.deps.Now().UTC()); err != nil {
+	if err := s.deps.Store.DeleteSubscription(c.Request().Context(), sub.ID, version, actorOf(c), s.deps.Now().UTC()); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)

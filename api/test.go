@@ -61,7 +61,7 @@ func (s *Server) test(c echo.Context, sub carillon.Subscription) error {
 	}
 	now := s.deps.Now().UTC().Truncate(time.Microsecond)
 	event := carillon.Event{
-		ID: carillon.NewID(carillon.EventPrefix, now), Type: pingType, Source: pingSource, Actor: admin, Time: now,
+		ID: carillon.NewID(carillon.EventPrefix, now), Type: pingType, Source: pingSource, Actor: actorOf(c), Time: now,
 		Data: json.RawMessage(`{"message":"This is a test of a subscription. Nothing happened."}`),
 	}
 	ctx, stop := context.WithTimeout(c.Request().Context(), sender.Timeout(sub.Endpoint)+attemptGrace)

@@ -25,7 +25,7 @@ func TestMigrateTwiceDoesTheWorkOnce(t *testing.T) {
 
 		count, err := schema.Migrate(t.Context(), databaseURL)
 		require.NoError(t, err)
-		require.EqualValues(t, schema.Latest(), count)
+		require.Equal(t, migrations(t), count)
 
 		count, err = schema.Migrate(t.Context(), databaseURL)
 		require.NoError(t, err)
@@ -55,8 +55,16 @@ func TestSeveralProcessesMigrateAtOnce(t *testing.T) {
 		for _, count := range counts {
 			total += count
 		}
-		require.EqualValues(t, schema.Latest(), total, "each migration is applied by one of them")
+		require.Equal(t, migrations(t), total, "each migration is applied by one of them")
 	})
+}
+
+// migrations counts the files: their numbers can leave some out.
+func migrations(t *testing.T) int {
+	t.Helper()
+	files, err := fs.Glob(os.DirFS("."), "*.sql")
+	require.NoError(t, err)
+	return len(files)
 }
 
 func TestMigrationsAreInTheCommonSubset(t *testing.T) {

@@ -25,14 +25,14 @@ func TestTheAuditSaysWhoChangedWhat(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, s.DeleteSubscription(t.Context(), "sub_1", 0, "admin", noon.Add(3*time.Minute)))
 
-		entries, err := s.Audit(t.Context(), store.AuditFilter{Limit: 10})
+		entries, err := s.Audit(t.Context(), carillon.AuditFilter{Limit: 10})
 		require.NoError(t, err)
 		var got []carillon.AuditEntry
 		for _, entry := range entries {
 			require.NotEmpty(t, entry.ID)
 			require.NotContains(t, string(entry.Before)+string(entry.After), "endpoint")
-			entry.ID = ""
-			got = append(got, entry.AuditEntry)
+			entry.ID, entry.Before, entry.After = "", nil, nil
+			got = append(got, entry)
 		}
 		require.Equal(t, []carillon.AuditEntry{
 			{At: noon.Add(3 * time.Minute), Actor: "admin", Action: "subscription.deleted", Object: "sub_1", Detail: `deleted "CoolUtils watchers"`},
@@ -45,12 +45,12 @@ func TestTheAuditSaysWhoChangedWhat(t *testing.T) {
 		require.Contains(t, string(entries[2].Before), `"condition":"pkg.name == \"x\""`)
 		require.NotContains(t, string(entries[2].After), `"condition"`)
 
-		page, err := s.Audit(t.Context(), store.AuditFilter{
-			Object: "sub_1", BeforeAt: entries[1].At, BeforeID: entries[1].ID, Limit: 1,
+		page, err := s.Audit(t.Context(), carillon.AuditFilter{
+			Object: "sub_1", Before: carillon.AuditCursor{At: entries[1].At, ID: entries[1].ID}, Limit: 1,
 		})
 		require.NoError(t, err)
 		require.Equal(t, entries[2:3], page)
-		none, err := s.Audit(t.Context(), store.AuditFilter{Object: "sub_9", Limit: 1})
+		none, err := s.Audit(t.Context(), carillon.AuditFilter{Object: "sub_9", Limit: 1})
 		require.NoError(t, err)
 		require.Empty(t, none)
 	})

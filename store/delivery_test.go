@@ -91,6 +91,8 @@ func TestListDeliveries(t *testing.T) {
 	t.Parallel()
 
 	eachStore(t, func(t *testing.T, s *store.Store) {
+		create(t, s, newSubscription("sub_1"))
+		setState(t, s, "sub_1", carillon.Paused) // so that one can be held for it
 		// evt_0 … evt_5, a minute apart, each to sub_1 and sub_2; those to sub_1
 		// take all states.
 		for i, state := range carillon.DeliveryStates {

@@ -114,7 +114,7 @@ func TestARunThatDisablesAgainGetsTheSameAnswer(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, other.Disabled)
 
-		entries, err := s.Audit(t.Context(), store.AuditFilter{Object: "sub_1", Limit: 10})
+		entries, err := s.Audit(t.Context(), carillon.AuditFilter{Object: "sub_1", Limit: 10})
 		require.NoError(t, err)
 		require.Len(t, entries, 2, "created once, disabled once")
 

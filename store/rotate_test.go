@@ -35,7 +35,7 @@ func TestARotationReplacesTheEndpointAndNothingElse(t *testing.T) {
 		_, err = s.RotateSecret(t.Context(), r)
 		require.Equal(t, carillon.CodeNotFound, carillon.CodeOf(err))
 
-		entries, err := s.Audit(t.Context(), store.AuditFilter{Object: "sub_1", Limit: 10})
+		entries, err := s.Audit(t.Context(), carillon.AuditFilter{Object: "sub_1", Limit: 10})
 		require.NoError(t, err)
 		require.Len(t, entries, 2)
 		entry := entries[0]

@@ -61,7 +61,7 @@ func TestSources(t *testing.T) {
 		require.NoError(t, s.DeleteSource(ctx, "renamed", 2, "admin", noon))
 		require.Equal(t, carillon.CodeNotFound, carillon.CodeOf(s.DeleteSource(ctx, "renamed", 0, "admin", noon)))
 
-		entries, err := s.Audit(ctx, store.AuditFilter{Object: "src_1", Limit: 10})
+		entries, err := s.Audit(ctx, carillon.AuditFilter{Object: "src_1", Limit: 10})
 		require.NoError(t, err)
 		require.Len(t, entries, 3)
 	})

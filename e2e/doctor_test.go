@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/client"
 )
 
 // environment is what a command beside the instance is started with. Later
@@ -79,11 +80,7 @@ func TestDoctorNamesWhatIsBrokenAndItsRemedy(t *testing.T) {
 	t.Parallel()
 	const month = 30 * 24 * time.Hour
 	i := start(t)
-	i.hooks.Script("/down", receiverDown)
-	down := i.subscribe("/down", schedule(time.Hour))
-	event := i.publish(added("1"))
-	i.awaitDelivery(event.ID, down.ID, carillon.Retrying)
-
+	i.subscribe("/hook")
 	out, code := command(t, i.environment(), "", "doctor")
 	require.Zero(t, code, out)
 	require.NotContains(t, out, "FAILED")
@@ -151,7 +148,7 @@ func TestDoctorNamesWhatIsBrokenAndItsRemedy(t *testing.T) {
 		{
 			"a search attribute of another type", []string{"TEMPORAL_NAMESPACE=mistyped"}, 1,
 			[]string{
-				"warning  search attributes: CarillonState have another type than Carillon's",
+				"warning  search attributes: CarillonState: another type than Carillon's",
 				"temporal operator search-attribute remove --namespace mistyped --name CarillonState && temporal operator search-attribute create",
 			},
 		},
@@ -197,22 +194,38 @@ func TestDoctorNamesWhatIsBrokenAndItsRemedy(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			out, code := command(t, i.environment(tt.env...), "", "doctor")
 			require.Equal(t, tt.code, code, out)
 			for _, want := range tt.want {
 				require.Contains(t, out, want)
 			}
 			require.NotContains(t, out, "hunter2")
+			require.NoFileExists(t, empty+".not", "doctor makes nothing")
 		})
 	}
-	require.NoFileExists(t, empty+".not", "doctor makes nothing")
+}
 
-	t.Run("a run that was terminated", func(t *testing.T) {
-		require.NoError(t, i.temporalClient().TerminateWorkflow(t.Context(), event.Run.WorkflowID, "", "by a test"))
-		out, code := command(t, i.environment(), "", "doctor")
-		require.Equal(t, 1, code, out)
-		require.Contains(t, out, "FAILED   runs: 1 deliveries wait for a run that has ended. Remedy: for each, POST /v1/events/EVENT/deliveries/SUBSCRIPTION/redeliver")
-		require.Contains(t, out, fmt.Sprintf("event %s, subscription %s: retrying, and run %s is terminated", event.ID, down.ID, event.Run.WorkflowID))
-		require.Contains(t, out, "carillon: 1 check failed")
-	})
+func TestDoctorFindsDeliveriesOfARunThatWasTerminated(t *testing.T) {
+	t.Parallel()
+	i := start(t)
+	i.hooks.Script("/down", receiverDown)
+	down := i.subscribe("/down", schedule(time.Hour))
+	event, other := i.publish(added("1")), i.publish(added("2"))
+	for _, e := range []client.Accepted{event, other} {
+		i.awaitDelivery(e.ID, down.ID, carillon.Retrying)
+	}
+	out, code := command(t, i.environment(), "", "doctor")
+	require.Zero(t, code, out)
+	require.Contains(t, out, "ok       runs: every delivery under way has a run (2 runs asked)")
+
+	require.NoError(t, i.temporalClient().TerminateWorkflow(t.Context(), event.Run.WorkflowID, "", "by a test"))
+	out, code = command(t, i.environment(), "", "doctor")
+	require.Equal(t, 1, code, out)
+	require.Contains(t, out, "FAILED   runs: 1 delivery waits for a run that has ended. "+
+		"Remedy: POST /v1/events/EVENT/deliveries/SUBSCRIPTION/redeliver")
+	require.Contains(t, out, fmt.Sprintf("event %s, subscription %s: retrying, and run %s is terminated", event.ID, down.ID, event.Run.WorkflowID))
+	require.NotContains(t, out, other.ID)
+	require.Contains(t, out, "carillon: 1 check failed")
+	t.Logf("doctor says:\n%s", out)
 }

@@ -90,7 +90,7 @@ func runDoctor(ctx context.Context, cfg config.Config, out io.Writer) error {
 }
 
 func (d *doctor) examine(ctx context.Context) error {
-	d.report("settings", d.settings())
+	d.report("settings", d.settings(ctx))
 	d.report("database", d.within(ctx, checkTimeout, d.database))
 	d.report("clock", d.within(ctx, checkTimeout, d.clock))
 	d.report("endpoints", d.within(ctx, checkTimeout, d.endpoints))
@@ -148,7 +148,7 @@ func (d *doctor) close() {
 
 // settings looks at what other packages know the shape of. What can be used
 // without them is still examined.
-func (d *doctor) settings() finding {
+func (d *doctor) settings(ctx context.Context) finding {
 	var problems []string
 	complain := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 
@@ -172,7 +172,7 @@ func (d *doctor) settings() finding {
 	if _, err := workerOptions(os.Getenv); err != nil {
 		complain("%v", err)
 	}
-	if d.store, err = store.Open(context.Background(), d.cfg.DatabaseURL.Reveal(), ring); err != nil {
+	if d.store, err = store.Open(ctx, d.cfg.DatabaseURL.Reveal(), ring); err != nil {
 		complain("CARILLON_DATABASE_URL: %v", err)
 	}
 	if d.options, err = temporalOptions(envconfig.EnvLookupOS, "", slog.New(slog.DiscardHandler)); err != nil {

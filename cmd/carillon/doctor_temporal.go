@@ -163,7 +163,7 @@ func judgeSearchAttributes(namespace string, have map[string]enumspb.IndexedValu
 			remove += " --name " + name
 		}
 		return finding{
-			verdict: warning, text: strings.Join(mistyped, ", ") + " have another type than Carillon's; " + without,
+			verdict: warning, text: strings.Join(mistyped, ", ") + ": another type than Carillon's; " + without,
 			remedy: remove + " && " + command(slices.Sorted(slices.Values(append(missing, mistyped...)))),
 		}
 	}
@@ -314,9 +314,13 @@ func (d *doctor) runs(ctx context.Context) finding {
 	if total > len(found) {
 		found = append(found, fmt.Sprintf("and %d more", total-len(found)))
 	}
+	text := "1 delivery waits for a run that has ended"
+	if total > 1 {
+		text = fmt.Sprintf("%d deliveries wait for runs that have ended", total)
+	}
 	return finding{
-		verdict: failed, text: fmt.Sprintf("%d deliveries wait for a run that has ended", total),
-		remedy:  "for each, POST /v1/events/EVENT/deliveries/SUBSCRIPTION/redeliver sends it again, and …/cancel ends it",
+		verdict: failed, text: text,
+		remedy:  "POST /v1/events/EVENT/deliveries/SUBSCRIPTION/redeliver sends one again, and …/cancel ends it",
 		details: found,
 	}
 }

@@ -96,7 +96,7 @@ func TestDoctorSaysAllThatIsWrongWithSettings(t *testing.T) {
 	var out bytes.Buffer
 	d := &doctor{cfg: cfg, now: time.Now, out: &out}
 	defer d.close()
-	d.report("settings", d.settings())
+	d.report("settings", d.settings(t.Context()))
 	for _, want := range []string{"CARILLON_SECRET_KEY: ", "CARILLON_ADMIN_KEY is not set", "CARILLON_ALLOW_CIDRS: ", "CARILLON_DATABASE_URL: "} {
 		require.Contains(t, out.String(), want)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,7 +74,7 @@ func runListen(ctx context.Context, cfg config.Config, args []string, out io.Wri
 func listenPort(cfg config.Config, args []string) (int, error) {
 	flags := flag.NewFlagSet("listen", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	port := flags.Uint("port", uint(cfg.DevReceiverPort), "") //nolint:gosec // G115: config holds 0 to 65535
+	port := flags.Uint("port", uint(cfg.DevReceiverPort), "")
 	err := flags.Parse(args)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "-secret"):
@@ -105,12 +106,7 @@ func describe(r receiver.Request, secrets []string) string {
 // sends a request must not move the cursor of whoever looks at it.
 func printable(text string, but ...rune) string {
 	return strings.Map(func(r rune) rune {
-		for _, kept := range but {
-			if r == kept {
-				return r
-			}
-		}
-		if unicode.IsControl(r) {
+		if unicode.IsControl(r) && !slices.Contains(but, r) {
 			return unicode.ReplacementChar
 		}
 		return r

@@ -32,6 +32,7 @@ type Config struct {
 	SecretKey      Secret     `env:"CARILLON_SECRET_KEY" unit:"secret" doc:"Keys that seal secrets in the database: 32 bytes in base64 each, separated by commas. The first seals, all open: to change keys, put the new one in front and keep the old. Required; carillon dev makes one at its first start. Without it, sealed secrets are lost. Make one with: openssl rand -base64 32"`
 	AllowCIDRs     string     `env:"CARILLON_ALLOW_CIDRS" unit:"networks" doc:"Private networks that receivers may be on, such as 10.0.0.0/8,fd00::/8. Without it only public addresses are called, and with carillon dev also this machine. Metadata services of clouds are never called."`
 	TemporalWebURL string     `env:"CARILLON_TEMPORAL_WEB_URL" unit:"URL" doc:"Where Temporal Web is, for links to runs. Without it there are none; carillon dev knows its own."`
+	ListenSecret   Secret     `env:"CARILLON_LISTEN_SECRET" unit:"secret" doc:"What carillon listen verifies with: the whsec_ secret of a subscription, or several, separated by commas. No other command reads it."`
 	LogLevel       slog.Level `env:"CARILLON_LOG_LEVEL" unit:"level" default:"info" doc:"The least level that is logged, to standard error."`
 	LogFormat      string     `env:"CARILLON_LOG_FORMAT" unit:"format" default:"text" doc:"How the log is written."`
 

@@ -29,11 +29,15 @@ The connection to Temporal is configured as in every Temporal client, by variabl
 TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS and those that start with it, TEMPORAL_PROFILE, and
 TEMPORAL_CONFIG_FILE for the path of a temporal.toml.
 
+With TEMPORAL_DEPLOYMENT_NAME and TEMPORAL_WORKER_BUILD_ID, both set, the worker takes part in
+[worker versioning](https://docs.temporal.io/production-deployment/worker-deployments/worker-versioning) as that version
+of that deployment; runs move on to a newer version by themselves. Without them it is not versioned.
+
 While TEMPORAL_ADDRESS is not set, carillon dev starts a Temporal server of its own.
 `
 
 // code finds what is set in type: a struct tag cannot contain backquotes.
-var code = regexp.MustCompile(`(CARILLON|TEMPORAL)_[A-Z_]*|carillon dev|temporal\.toml|openssl rand -[a-z0-9]+ [0-9]+|` +
+var code = regexp.MustCompile(`(CARILLON|TEMPORAL)_[A-Z_]*|whsec_|carillon (?:dev|listen)|temporal\.toml|openssl rand -[a-z0-9]+ [0-9]+|` +
 	`https?://\B|postgres://[^\s,|]*|sqlite:[A-Z]*|127\.0\.0\.1:[0-9]+|[0-9a-f:.]+/[0-9]+,\S+/[0-9]+|Authorization: Bearer`)
 
 // Markdown returns docs/configuration.md.

@@ -38,7 +38,7 @@ const cachedRuns = 2000
 
 // New returns a worker that is not started. For eager starts, the client must
 // be the one that starts runs.
-func New(c client.Client, a *activities.Activities) *Worker {
+func New(c client.Client, a *activities.Activities, changes ...Option) *Worker {
 	worker.SetStickyWorkflowCacheSize(cachedRuns)
 	w := &Worker{failed: make(chan error, 1)}
 	options := worker.Options{
@@ -51,6 +51,9 @@ func New(c client.Client, a *activities.Activities) *Worker {
 		WorkerStopTimeout:                stopTimeout,
 		MaxConcurrentWorkflowTaskPollers: pollers,
 		MaxConcurrentActivityTaskPollers: pollers,
+	}
+	for _, change := range changes {
+		change(&options)
 	}
 	w.dispatch = worker.New(c, workflows.DispatchQueue, options)
 	options.DisableWorkflowWorker = true

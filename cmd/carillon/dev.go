@@ -149,7 +149,9 @@ func (d *dev) run(ctx context.Context) error {
 
 	d.client = client.New("http://"+d.api.Addr().String(), d.cfg.AdminKey.Reveal())
 	served := make(chan error, 1)
-	go func() { served <- (&service{parts: p, cfg: d.cfg}).run(ctx, d.api, 0) }()
+	go func() {
+		served <- (&service{parts: p, cfg: d.cfg, role: role{api: true, worker: true}}).run(ctx, d.api, 0)
+	}()
 
 	if err := d.welcome(ctx); err != nil && ctx.Err() == nil {
 		cancel(nil)

@@ -35,13 +35,21 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 type command struct {
 	name, about string
 	run         func(ctx context.Context, cfg config.Config, out io.Writer) error
+	// with runs a command that takes arguments, in place of run.
+	with func(ctx context.Context, cfg config.Config, args []string, out io.Writer) error
 }
 
 func commands() []command {
 	return []command{
-		{"dev", "everything in one process tree, with an embedded Temporal and a receiver, for trying it out", runDev},
-		{"serve", "the API and the worker in one process", runServe},
-		{"migrate", "brings the database's schema up to date", runMigrate},
+		{name: "dev", about: "everything in one process tree, with an embedded Temporal and a receiver, for trying it out", run: runDev},
+		{name: "serve", about: "the API and the worker in one process", run: runServe},
+		{name: "api", about: "the API alone, beside workers of their own (PostgreSQL)", run: runAPI},
+		{name: "worker", about: "the worker alone (PostgreSQL)", run: runWorker},
+		{name: "migrate", about: "brings the database's schema up to date", run: runMigrate},
+		{name: "doctor", about: "checks the set-up and says what to mend", run: runDoctor},
+		{name: "health", about: "asks the process at CARILLON_HTTP_ADDR whether it is ready, as containers do", run: runHealth},
+		{name: "publish", about: "FILE|- posts the event in a file, or in standard input", with: runPublish},
+		{name: "listen", about: "[--port N] receives webhooks on this machine, and prints and verifies them", with: runListen},
 	}
 }
 
@@ -83,12 +91,15 @@ func dispatch(ctx context.Context, args, environ []string, out io.Writer) error 
 		if c.name != args[0] {
 			continue
 		}
-		if len(args) > 1 {
+		if len(args) > 1 && c.with == nil {
 			return usagef("%s takes no argument, but was given %q; settings are environment variables", c.name, args[1])
 		}
 		cfg, err := config.Load(environ)
 		if err != nil {
 			return usageError{err}
+		}
+		if c.with != nil {
+			return c.with(ctx, cfg, args[1:], out)
 		}
 		return c.run(ctx, cfg, out)
 	}

@@ -13,7 +13,6 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/converter"
-	sdklog "go.temporal.io/sdk/log"
 
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/activities"
@@ -61,17 +60,11 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	}
 	p.channels = channels.NewRegistry(safehttp.Policy{Allow: allow}, time.Now)
 
-	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{})
+	options, err := temporalOptions(envconfig.EnvLookupOS, temporalAddress, log)
 	if err != nil {
-		return nil, usagef("read Temporal's settings: %w", err)
+		return nil, err
 	}
-	if temporalAddress != "" {
-		options.HostPort = temporalAddress
-	}
-	if p.namespace = options.Namespace; p.namespace == "" {
-		p.namespace = client.DefaultNamespace
-	}
-	options.Logger = sdklog.NewStructuredLogger(slog.New(warnings{log.Handler()}))
+	p.namespace = options.Namespace
 	if p.temporal, err = client.NewLazyClient(options); err != nil {
 		return nil, usagef("set up the Temporal client: %w", err)
 	}

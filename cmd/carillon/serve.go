@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -38,22 +37,34 @@ const (
 
 // runServe runs the API and the worker in one process until ctx ends.
 func runServe(ctx context.Context, cfg config.Config, out io.Writer) error {
+	return serve(ctx, cfg, out, role{name: "carillon", api: true, worker: true})
+}
+
+// serve runs what the role says until ctx ends.
+func serve(ctx context.Context, cfg config.Config, out io.Writer, r role) error {
 	if cfg.SecretKey.Reveal() == "" {
 		return usagef("CARILLON_SECRET_KEY is not set; it seals secrets in the database. Make one with: openssl rand -base64 32")
 	}
-	if cfg.AdminKey.Reveal() == "" {
+	if r.api && cfg.AdminKey.Reveal() == "" {
 		return usagef("CARILLON_ADMIN_KEY is not set; it is the key that the API asks for. Make one with: openssl rand -hex 24")
 	}
 	if _, _, err := check(cfg); err != nil {
 		return err
 	}
-	if strings.HasPrefix(cfg.DatabaseURL.Reveal(), "sqlite:") { // one process, so no other can run an older program on it
+	if err := r.check(cfg); err != nil {
+		return err
+	}
+	if onSQLite(cfg) { // one process, so no other can run an older program on it
 		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 			return usagef("CARILLON_DATA_DIR: %w", err)
 		}
 		if _, err := schema.Migrate(ctx, cfg.DatabaseURL.Reveal()); err != nil {
 			return err
 		}
+	}
+	options, err := workerOptions(os.Getenv)
+	if err != nil {
+		return err
 	}
 	listener, err := listen(ctx, cfg.HTTPAddr, "CARILLON_HTTP_ADDR")
 	if err != nil {
@@ -64,8 +75,8 @@ func runServe(ctx context.Context, cfg config.Config, out io.Writer) error {
 		return err
 	}
 	defer p.close()
-	_, _ = fmt.Fprintf(out, "carillon %s listens on http://%s\n", version, listener.Addr())
-	return (&service{parts: p, cfg: cfg}).run(ctx, listener, drainDelay)
+	_, _ = fmt.Fprintf(out, "%s %s listens on http://%s\n", r.name, version, listener.Addr())
+	return (&service{parts: p, cfg: cfg, role: r, options: options}).run(ctx, listener, drainDelay)
 }
 
 // listen opens a port, or says which setting to change.
@@ -84,7 +95,9 @@ func listen(ctx context.Context, addr, setting string) (net.Listener, error) {
 // service is a process at work.
 type service struct {
 	*parts
+	role
 	cfg     config.Config
+	options []worker.Option
 	polling atomic.Bool
 }
 
@@ -93,17 +106,7 @@ type service struct {
 // under way.
 func (s *service) run(ctx context.Context, listener net.Listener, drain time.Duration) error {
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	handler, err := api.New(api.Deps{
-		AdminKey: s.cfg.AdminKey.Reveal(), TemporalWebURL: s.cfg.TemporalWebURL, Namespace: s.namespace,
-		Store: s.store, Publisher: s.publisher, History: s.histories, Catalog: s.catalog,
-		Conditions: s.conditions, Channels: s.channels, Memory: s.store,
-		Checks: []api.Check{
-			{Name: "database", Check: s.store.Ping},
-			{Name: "temporal", Check: s.checkTemporal},
-			{Name: "worker", Check: s.checkWorker},
-		},
-		Metrics: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}), Log: s.log, Now: time.Now,
-	})
+	handler, err := s.handler()
 	if err != nil {
 		return err
 	}
@@ -117,7 +120,9 @@ func (s *service) run(ctx context.Context, listener net.Listener, drain time.Dur
 	workCtx, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	var working sync.WaitGroup
-	working.Go(func() { s.work(workCtx) })
+	if s.worker {
+		working.Go(func() { s.work(workCtx) })
+	}
 
 	var cause error
 	select {
@@ -135,6 +140,27 @@ func (s *service) run(ctx context.Context, listener net.Listener, drain time.Dur
 	stopWork()
 	working.Wait()
 	return cause
+}
+
+// handler answers HTTP: the API where it is this process's, else health alone.
+func (s *service) handler() (*api.Server, error) {
+	checks := []api.Check{
+		{Name: "database", Check: s.store.Ping},
+		{Name: "temporal", Check: s.checkTemporal},
+	}
+	if s.worker {
+		checks = append(checks, api.Check{Name: "worker", Check: s.checkWorker})
+	}
+	metrics := promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{})
+	if !s.api {
+		return api.NewHealth(checks, metrics, s.log, time.Now), nil
+	}
+	return api.New(api.Deps{
+		AdminKey: s.cfg.AdminKey.Reveal(), TemporalWebURL: s.cfg.TemporalWebURL, Namespace: s.namespace,
+		Store: s.store, Publisher: s.publisher, History: s.histories, Catalog: s.catalog,
+		Conditions: s.conditions, Channels: s.channels, Memory: s.store,
+		Checks: checks, Metrics: metrics, Log: s.log, Now: time.Now,
+	})
 }
 
 func (s *service) checkTemporal(ctx context.Context) error {
@@ -172,7 +198,7 @@ func (s *service) work(ctx context.Context) {
 	for said := ""; ; {
 		err := s.store.Ping(ctx)
 		if err == nil {
-			w := worker.New(s.temporal, s.activities)
+			w := worker.New(s.temporal, s.activities, s.options...)
 			if err = w.Start(); err == nil {
 				s.log.Info("the worker polls")
 				s.resume(ctx)

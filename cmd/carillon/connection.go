@@ -1,0 +1,29 @@
+package main
+
+import (
+	"log/slog"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	sdklog "go.temporal.io/sdk/log"
+)
+
+// temporalOptions reads how to reach Temporal from Temporal's own variables
+// and profiles. An address, unless empty, replaces theirs.
+func temporalOptions(environment envconfig.EnvLookup, address string, log *slog.Logger) (client.Options, error) {
+	options, err := envconfig.LoadClientOptions(envconfig.LoadClientOptionsRequest{EnvLookup: environment})
+	if err != nil {
+		return client.Options{}, usagef("read Temporal's settings: %w", err)
+	}
+	if address != "" {
+		options.HostPort = address
+	}
+	if options.HostPort == "" {
+		options.HostPort = client.DefaultHostPort
+	}
+	if options.Namespace == "" {
+		options.Namespace = client.DefaultNamespace
+	}
+	options.Logger = sdklog.NewStructuredLogger(slog.New(warnings{log.Handler()}))
+	return options, nil
+}

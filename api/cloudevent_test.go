@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -31,16 +32,12 @@ func post(contentType, body string) call {
 // binary is the event of [added] in binary mode.
 func binary(change map[string]string) call {
 	c := post("application/json", `{"package":"MyCorp.CoolUtils","version":"3.2.0"}`)
-	for name, value := range map[string]string{
+	maps.Copy(c.header, map[string]string{
 		"Ce-Specversion": "1.0", "Ce-Id": "build-4711", "Ce-Type": "dev.carillon.package.added", "Ce-Source": "registry.example.com",
 		"Ce-Actor": "maartenba", "Ce-Carillonscope": "feed:internal-utils", "Ce-Subject": "pkg:nuget/MyCorp.CoolUtils%403.2.0",
 		"Ce-Time": "2026-11-21T21:00:00.1234567+01:00", "Ce-Traceparent": "00-1-2-03",
-	} {
-		c.header[name] = value
-	}
-	for name, value := range change {
-		c.header[name] = value
-	}
+	})
+	maps.Copy(c.header, change)
 	return c
 }
 

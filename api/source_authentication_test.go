@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -27,9 +28,7 @@ func (b *bundle) guard(t *testing.T, name, kind, authentication string) {
 // upstreamCall is a request of a registry, without a key.
 func upstreamCall(name, body string, header map[string]string) call {
 	c := call{method: http.MethodPost, path: "/v1/sources/" + name + "/events", body: body, header: map[string]string{"Authorization": ""}}
-	for k, v := range header {
-		c.header[k] = v
-	}
+	maps.Copy(c.header, header)
 	return c
 }
 

@@ -2,13 +2,13 @@ package sources
 
 import (
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // as in authentication.go
+	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	stdhash "hash"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +33,7 @@ func standardHeader(t *testing.T, secret string, at time.Time, body []byte) http
 	require.NoError(t, err)
 	header := http.Header{}
 	header.Set(signature.HeaderID, "msg_1")
-	header.Set(signature.HeaderTimestamp, fmt.Sprint(at.Unix()))
+	header.Set(signature.HeaderTimestamp, strconv.FormatInt(at.Unix(), 10))
 	header.Set(signature.HeaderSignature, signature.Sign([]signature.Key{key}, "msg_1", at, body))
 	return header
 }

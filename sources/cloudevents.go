@@ -163,7 +163,7 @@ func (cloudEvents) native(in Upstream, e cloudEvent) (events []carillon.Event, r
 // as those of any OCI registry.
 func (cloudEvents) harbor(ctx context.Context, in Upstream, e cloudEvent, memory Memory) (events []carillon.Event, reason string, err error) {
 	var data harborData
-	if err := json.Unmarshal(e.Data, &data); err != nil || len(data.Resources) == 0 || len(data.Resources) > maxResources {
+	if json.Unmarshal(e.Data, &data) != nil || len(data.Resources) == 0 || len(data.Resources) > maxResources {
 		return nil, "the data has no resources as Harbor's has", nil
 	}
 	what := cloudEventID(e.Source, e.ID)
@@ -208,8 +208,7 @@ func (cloudEvents) harbor(ctx context.Context, in Upstream, e cloudEvent, memory
 
 // cloudEventID is one name for what the parts say together.
 func cloudEventID(parts ...string) string {
-	text, _ := json.Marshal(parts) // never fails for strings
-	return "cloudevent/" + hash(text)
+	return "cloudevent/" + hash(fmt.Appendf(nil, "%q", parts))
 }
 
 // occurredAt is zero for a time that no published event may have.

@@ -107,6 +107,7 @@ func TestASourcesSecretsAreAnsweredAsMasks(t *testing.T) {
 		return decode[sourceView](t, answer).Authentication
 	}
 	whole := b.ok(t, http.StatusOK, call{method: http.MethodGet, path: path})
+	golden(t, "source_guarded", whole)
 	require.Equal(t, "•••• 0001", decode[sourceView](t, whole).Authentication.Secret)
 	require.NotContains(t, string(b.ok(t, http.StatusOK, call{method: http.MethodGet, path: "/v1/sources"})), "s3cret")
 

@@ -163,7 +163,9 @@ func (cloudEvents) native(in Upstream, e cloudEvent) (events []carillon.Event, r
 // as those of any OCI registry.
 func (cloudEvents) harbor(ctx context.Context, in Upstream, e cloudEvent, memory Memory) (events []carillon.Event, reason string, err error) {
 	var data harborData
-	if json.Unmarshal(e.Data, &data) != nil || len(data.Resources) == 0 || len(data.Resources) > maxResources {
+	err = json.Unmarshal(e.Data, &data)
+	if err != nil || len(data.Resources) == 0 || len(data.Resources) > maxResources {
+		//nolint:nilerr // what is not understood is an event, no fault
 		return nil, "the data has no resources as Harbor's has", nil
 	}
 	what := cloudEventID(e.Source, e.ID)

@@ -39,11 +39,12 @@ var mayImport = map[string][]string{
 
 	"catalog":    {"."},
 	"conditions": {".", "catalog"},
-	"sources":    {".", "catalog"},
-	"store":      {".", "schema"},
-	"client":     {".", "internal/signature"},
-	"formats":    {".", "conditions", "catalog", "internal/signature"},
-	"channels":   {".", "conditions", "formats", "internal/safehttp", "internal/signature"},
+	// Standard Webhooks is a scheme of inbound requests, too.
+	"sources":  {".", "catalog", "internal/signature"},
+	"store":    {".", "schema"},
+	"client":   {".", "internal/signature"},
+	"formats":  {".", "conditions", "catalog", "internal/signature"},
+	"channels": {".", "conditions", "formats", "internal/safehttp", "internal/signature"},
 
 	"matching":         {".", "conditions"},
 	"activities":       {".", "conditions", "matching", "channels", "formats", "internal/history"},

@@ -14,6 +14,11 @@ type Source struct {
 	Kind string
 	// Scope is what its events belong to, such as {"feed":"containers"}.
 	Scope map[string]string
+	// Authentication is how its requests prove where they come from.
+	Authentication SourceAuthentication
+	// Unreadable says that Authentication is sealed with a key that this
+	// process does not have, or damaged; it is then zero here.
+	Unreadable bool
 	// Version counts its changes and is its ETag.
 	Version   int64
 	CreatedAt time.Time

@@ -30,11 +30,16 @@ type acceptedView struct {
 	Run runView `json:"run"`
 }
 
-// publish takes one event.
+// publish takes one event, or a batch of CloudEvents.
 func (s *Server) publish(c echo.Context) error {
 	if err := readQuery(c).done(); err != nil {
 		return err
 	}
+	return s.publishMode(c)(c)
+}
+
+// publishNative takes one event in our own form.
+func (s *Server) publishNative(c echo.Context) error {
 	body, err := readBody(c, carillon.MaxEventBytes, onlyJSON)
 	if err != nil {
 		return err
@@ -161,15 +166,11 @@ type upstreamView struct {
 // repeats what was not answered with success, so this is to be safe to repeat:
 // the adapter gives the same events the same ids.
 func (s *Server) publishUpstream(c echo.Context) error {
-	name, err := param(c, "name")
+	src, body, err := s.admitUpstream(c)
 	if err != nil {
 		return err
 	}
 	ctx := c.Request().Context()
-	src, err := s.deps.Store.Source(ctx, name)
-	if err != nil {
-		return err
-	}
 	// Before the adapter, which remembers what it was told.
 	if err := mayPublish(ctx, src.Name, src.Scope); err != nil {
 		return err
@@ -178,12 +179,8 @@ func (s *Server) publishUpstream(c echo.Context) error {
 	if !ok {
 		return carillon.Errorf(carillon.CodeConflict, "this version has no adapter for the source's kind, %s", src.Kind)
 	}
-	body, err := readBody(c, maxUpstreamBytes, anyJSON)
-	if err != nil {
-		return err
-	}
 	events, err := adapter.Events(ctx, sources.Upstream{
-		Body: body, Header: c.Request().Header, Source: src, ReceivedAt: s.deps.Now().UTC(),
+		Body: body, Header: c.Request().Header, Source: src, ReceivedAt: s.deps.Now().UTC(), Catalog: s.deps.Catalog,
 	}, s.deps.Memory)
 	if err != nil {
 		return err

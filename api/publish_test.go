@@ -85,7 +85,7 @@ func TestPublishRefuses(t *testing.T) {
 		{name: "no body", status: 415, code: codeMediaType},
 		{name: "no content type", body: added(), header: map[string]string{"Content-Type": ""}, status: 415, code: codeMediaType},
 		{name: "a form", body: `a=b`, header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, status: 415, code: codeMediaType},
-		{name: "a CloudEvent, which is not read yet", body: added(), header: map[string]string{"Content-Type": "application/cloudevents+json"}, status: 415, code: codeMediaType},
+		{name: "a CloudEvent in Avro", body: added(), header: map[string]string{"Content-Type": "application/cloudevents+avro"}, status: 415, code: codeMediaType},
 		{name: "another charset", body: added(), header: map[string]string{"Content-Type": "application/json; charset=latin1"}, status: 415, code: codeMediaType},
 		{name: "a compressed body", body: added(), header: map[string]string{"Content-Encoding": "gzip"}, status: 415, code: codeMediaType},
 		{name: "an empty body", body: " ", status: 422, code: carillon.CodeInvalid, at: []string{""}},

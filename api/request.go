@@ -38,15 +38,35 @@ const mergePatch = "application/merge-patch+json"
 // readBody returns the body, which is at most limit bytes of JSON that
 // [checkJSON] accepts, and of the content type that accept takes.
 func readBody(c echo.Context, limit int64, accept func(mediaType string) bool) (json.RawMessage, error) {
+	if err := checkContentType(c, accept); err != nil {
+		return nil, err
+	}
+	body, err := readRaw(c, limit)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkJSON(body); err != nil {
+		return nil, err
+	}
+	return body, nil
+}
+
+func checkContentType(c echo.Context, accept func(mediaType string) bool) error {
 	req := c.Request()
 	mediaType, params, err := mime.ParseMediaType(req.Header.Get(echo.HeaderContentType))
 	charset := params["charset"]
 	if err != nil || !accept(mediaType) || charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return nil, carillon.Errorf(codeMediaType, "the body must be JSON in UTF-8: Content-Type: application/json")
+		return carillon.Errorf(codeMediaType, "the body must be JSON in UTF-8: Content-Type: application/json")
 	}
 	if encoding := req.Header.Get(echo.HeaderContentEncoding); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return nil, carillon.Errorf(codeMediaType, "the body must not be compressed: leave Content-Encoding out")
+		return carillon.Errorf(codeMediaType, "the body must not be compressed: leave Content-Encoding out")
 	}
+	return nil
+}
+
+// readRaw returns the body as it came, at most limit bytes.
+func readRaw(c echo.Context, limit int64) ([]byte, error) {
+	req := c.Request()
 	tooLarge := carillon.Errorf(carillon.CodeTooLarge, "the body is larger than %d KiB", limit>>10)
 	if req.ContentLength > limit {
 		return nil, tooLarge
@@ -57,9 +77,6 @@ func readBody(c echo.Context, limit int64, accept func(mediaType string) bool) (
 			return nil, tooLarge
 		}
 		return nil, &carillon.Error{Code: carillon.CodeInvalid, Message: "the body did not arrive as a whole", Err: err}
-	}
-	if err := checkJSON(body); err != nil {
-		return nil, err
 	}
 	return body, nil
 }

@@ -19,18 +19,21 @@ var sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,99}$`)
 // sourceView is a source as it is answered, and, but for what is read-only, as
 // it is posted.
 type sourceView struct {
-	ID        string            `json:"id"`
-	Name      string            `json:"name"`
-	Kind      string            `json:"kind"`
-	Scope     map[string]string `json:"scope"`
-	CreatedAt time.Time         `json:"created_at"`
-	UpdatedAt time.Time         `json:"updated_at"`
+	ID    string            `json:"id"`
+	Name  string            `json:"name"`
+	Kind  string            `json:"kind"`
+	Scope map[string]string `json:"scope"`
+	// Authentication is absent where requests carry an API key.
+	Authentication *authenticationView `json:"authentication,omitempty"`
+	CreatedAt      time.Time           `json:"created_at"`
+	UpdatedAt      time.Time           `json:"updated_at"`
 }
 
 func viewSource(src carillon.Source) sourceView {
 	v := sourceView{
 		ID: src.ID, Name: src.Name, Kind: src.Kind, Scope: src.Scope,
-		CreatedAt: src.CreatedAt.UTC(), UpdatedAt: src.UpdatedAt.UTC(),
+		Authentication: viewAuthentication(src),
+		CreatedAt:      src.CreatedAt.UTC(), UpdatedAt: src.UpdatedAt.UTC(),
 	}
 	if v.Scope == nil {
 		v.Scope = map[string]string{}
@@ -68,6 +71,7 @@ func readSource(body json.RawMessage, current *carillon.Source) (carillon.Source
 	}
 	src.Kind = kind
 	src.Scope = f.scope("scope")
+	readAuthentication(f, &src)
 	return src, f.done()
 }
 

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -258,6 +259,11 @@ func TestSources(t *testing.T) {
 	require.Len(t, all, 1)
 	_, err = answering(t, exchange{method: "GET", target: "/v1/sources/x", status: 200, golden: "source"}).Source(t.Context(), "x")
 	require.NoError(t, err)
+	guarded, err := answering(t, exchange{method: "GET", target: "/v1/sources/r", status: 200, golden: "source_guarded"}).Source(t.Context(), "r")
+	require.NoError(t, err)
+	require.Equal(t, &client.SourceAuthentication{Scheme: "token", Header: "X-Token", Secret: "SECRET"}, guarded.Authentication)
+	require.NotContains(t, fmt.Sprintf("%v %+v %#v", guarded.Authentication, *guarded.Authentication, *guarded.Authentication), "SECRET")
+
 	require.NoError(t, answering(t, exchange{method: "DELETE", target: "/v1/sources/x", status: 204}).DeleteSource(t.Context(), "x", ""))
 
 	events, err := answering(t, exchange{

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -17,6 +18,9 @@ type Source struct {
 	// Kind is the registry's format, such as "distribution"; it cannot change.
 	Kind  string            `json:"kind"`
 	Scope map[string]string `json:"scope,omitempty"`
+	// Authentication is how the registry's requests prove where they come from;
+	// nil when they carry an API key.
+	Authentication *SourceAuthentication `json:"authentication,omitempty"`
 	// CreatedAt and UpdatedAt are read-only.
 	CreatedAt time.Time `json:"created_at,omitzero"`
 	UpdatedAt time.Time `json:"updated_at,omitzero"`
@@ -24,6 +28,34 @@ type Source struct {
 	// applies to that version only; clear it to change whatever is there.
 	ETag string `json:"-"`
 }
+
+// SourceAuthentication is how requests to a source prove where they come from.
+// It never prints itself.
+type SourceAuthentication struct {
+	// Scheme is token, bearer, basic, hmac-sha256, hmac-sha1 or
+	// standard-webhooks.
+	Scheme string `json:"scheme,omitempty"`
+	// Header is where a token or an HMAC is.
+	Header string `json:"header,omitempty"`
+	// Username goes with basic.
+	Username string `json:"username,omitempty"`
+	// Secret and PreviousSecret, which is accepted as well, are answered as
+	// masks; a mask that is sent back keeps the secret.
+	Secret         string `json:"secret,omitempty"`
+	PreviousSecret string `json:"previous_secret,omitempty"`
+	// Unreadable is read-only: it is sealed with a key that Carillon does not
+	// have.
+	Unreadable bool `json:"unreadable,omitempty"`
+}
+
+// String says nothing of the content.
+func (SourceAuthentication) String() string { return "[authentication]" }
+
+// GoString says nothing of the content.
+func (SourceAuthentication) GoString() string { return "[authentication]" }
+
+// LogValue says nothing of the content.
+func (SourceAuthentication) LogValue() slog.Value { return slog.StringValue("[authentication]") }
 
 // Sources lists all sources, by name.
 func (c *Client) Sources(ctx context.Context) ([]Source, error) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/catalog"
 )
 
 // Upstream is a request that a registry sent.
@@ -17,6 +18,8 @@ type Upstream struct {
 	Source carillon.Source
 	// ReceivedAt is when it came.
 	ReceivedAt time.Time
+	// Catalog has the types that an event can be of.
+	Catalog *catalog.Catalog
 }
 
 // Adapter understands one registry's format.
@@ -35,7 +38,7 @@ type Adapter interface {
 }
 
 // adapters are all that there are, by kind.
-var adapters = []Adapter{distribution{}}
+var adapters = []Adapter{distribution{}, cloudEvents{}}
 
 // Lookup returns the adapter of the kind, and whether there is one.
 func Lookup(kind string) (Adapter, bool) {

@@ -377,7 +377,7 @@ func TestATroubledMemoryIsAnError(t *testing.T) {
 
 func TestKinds(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"distribution"}, Kinds())
+	require.Equal(t, []string{"distribution", "cloudevents"}, Kinds())
 	_, ok := Lookup("gopher")
 	require.False(t, ok)
 }

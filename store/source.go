@@ -13,15 +13,16 @@ import (
 	"github.com/carillon-dev/carillon"
 )
 
-const sourceColumns = `id, name, kind, scope, version, created_at, updated_at`
+const sourceColumns = `id, name, kind, scope, authentication, version, created_at, updated_at`
 
 const (
 	selectSources      = `SELECT ` + sourceColumns + ` FROM sources ORDER BY LOWER(name)`
 	selectSourceByName = `SELECT ` + sourceColumns + ` FROM sources WHERE LOWER(name) = LOWER(?)`
 	selectSourceByID   = `SELECT ` + sourceColumns + ` FROM sources WHERE id = ?`
-	insertSource       = `INSERT INTO sources (` + sourceColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
-	updateSource       = `UPDATE sources SET name = ?, kind = ?, scope = ?, version = ?, updated_at = ? WHERE id = ? AND version = ?`
-	deleteSource       = `DELETE FROM sources WHERE id = ? AND version = ?`
+	insertSource       = `INSERT INTO sources (` + sourceColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+	updateSource       = `UPDATE sources SET name = ?, kind = ?, scope = ?, authentication = ?, version = ?, updated_at = ?
+		WHERE id = ? AND version = ?`
+	deleteSource = `DELETE FROM sources WHERE id = ? AND version = ?`
 )
 
 // forgetSource removes what is known of a source's registry.
@@ -32,13 +33,14 @@ var forgetSource = []string{
 }
 
 type sourceRow struct {
-	ID        string `db:"id"`
-	Name      string `db:"name"`
-	Kind      string `db:"kind"`
-	Scope     string `db:"scope"`
-	Version   int64  `db:"version"`
-	CreatedAt int64  `db:"created_at"`
-	UpdatedAt int64  `db:"updated_at"`
+	ID             string `db:"id"`
+	Name           string `db:"name"`
+	Kind           string `db:"kind"`
+	Scope          string `db:"scope"`
+	Authentication string `db:"authentication"`
+	Version        int64  `db:"version"`
+	CreatedAt      int64  `db:"created_at"`
+	UpdatedAt      int64  `db:"updated_at"`
 }
 
 func (r sourceRow) source() (carillon.Source, error) {
@@ -52,16 +54,33 @@ func (r sourceRow) source() (carillon.Source, error) {
 	return src, nil
 }
 
+// openSource is source with its authentication. One that cannot be opened makes
+// its source unreadable, and only that: it is no error.
+func (s *Store) openSource(r sourceRow) (carillon.Source, error) {
+	src, err := r.source()
+	if err != nil {
+		return carillon.Source{}, err
+	}
+	src.Authentication, err = openAuthentication(s.sealer, r.ID, r.Authentication)
+	src.Unreadable = err != nil
+	return src, nil
+}
+
 // sourceView is what the audit keeps of a source.
 type sourceView struct {
-	Name    string            `json:"name"`
-	Kind    string            `json:"kind"`
-	Scope   map[string]string `json:"scope,omitempty"`
-	Version int64             `json:"version"`
+	Name  string            `json:"name"`
+	Kind  string            `json:"kind"`
+	Scope map[string]string `json:"scope,omitempty"`
+	// Authentication is nil where there is none, or it cannot be read.
+	Authentication *authenticationView `json:"authentication,omitempty"`
+	Version        int64               `json:"version"`
 }
 
 func viewOfSource(src carillon.Source) sourceView {
-	return sourceView{Name: src.Name, Kind: src.Kind, Scope: src.Scope, Version: src.Version}
+	return sourceView{
+		Name: src.Name, Kind: src.Kind, Scope: src.Scope, Version: src.Version,
+		Authentication: viewOfAuthentication(src.Authentication),
+	}
 }
 
 // Sources returns all sources in the order of their names.
@@ -72,7 +91,7 @@ func (s *Store) Sources(ctx context.Context) ([]carillon.Source, error) {
 	}
 	sources := make([]carillon.Source, len(rows))
 	for i, row := range rows {
-		if sources[i], err = row.source(); err != nil {
+		if sources[i], err = s.openSource(row); err != nil {
 			return nil, err
 		}
 	}
@@ -86,7 +105,7 @@ func (s *Store) Source(ctx context.Context, name string) (carillon.Source, error
 	if err != nil {
 		return carillon.Source{}, sourceError(name, err)
 	}
-	return row.source()
+	return s.openSource(row)
 }
 
 // CreateSource keeps a new source and returns it with its Version. UpdatedAt
@@ -94,8 +113,12 @@ func (s *Store) Source(ctx context.Context, name string) (carillon.Source, error
 // case, gives an error of [carillon.CodeExists].
 func (s *Store) CreateSource(ctx context.Context, src carillon.Source, actor string) (carillon.Source, error) {
 	src.Version, src.UpdatedAt = 1, src.CreatedAt
-	err := s.write(ctx, func(tx *sqlx.Tx) error {
-		written, err := exec(ctx, tx, insertSource, src.ID, src.Name, src.Kind, asJSON(src.Scope), src.Version,
+	sealed, err := sealAuthentication(s.sealer, src)
+	if err != nil {
+		return carillon.Source{}, err
+	}
+	err = s.write(ctx, func(tx *sqlx.Tx) error {
+		written, err := exec(ctx, tx, insertSource, src.ID, src.Name, src.Kind, asJSON(src.Scope), sealed, src.Version,
 			micros(src.CreatedAt), micros(src.UpdatedAt))
 		if err != nil {
 			return fmt.Errorf("create source %s: %w", src.ID, err)
@@ -113,19 +136,29 @@ func (s *Store) CreateSource(ctx context.Context, src carillon.Source, actor str
 	return src, nil
 }
 
-// UpdateSource replaces name, kind, scope and UpdatedAt of the source with the
-// id. ifVersion, unless 0, is the version that the change was made from;
+// UpdateSource replaces name, kind, scope, authentication and UpdatedAt of the
+// source with the id; the authentication of an unreadable one stays. ifVersion, unless 0, is the version that the change was made from;
 // another one gives an error of [carillon.CodeStale], a missing source one of
 // [carillon.CodeNotFound], a name that another source has one of
 // [carillon.CodeExists].
 func (s *Store) UpdateSource(ctx context.Context, src carillon.Source, ifVersion int64, actor string) (carillon.Source, error) {
 	err := s.write(ctx, func(tx *sqlx.Tx) error {
-		stored, err := sourceForChange(ctx, tx, selectSourceByID, src.ID, ifVersion)
+		row, err := sourceForChange(ctx, tx, selectSourceByID, src.ID, ifVersion)
 		if err != nil {
 			return err
 		}
+		stored, err := s.openSource(row)
+		if err != nil {
+			return err
+		}
+		sealed := row.Authentication
+		if !src.Unreadable {
+			if sealed, err = sealAuthentication(s.sealer, src); err != nil {
+				return err
+			}
+		}
 		src.Version, src.CreatedAt = stored.Version+1, stored.CreatedAt
-		written, err := exec(ctx, tx, updateSource, src.Name, src.Kind, asJSON(src.Scope), src.Version,
+		written, err := exec(ctx, tx, updateSource, src.Name, src.Kind, asJSON(src.Scope), sealed, src.Version,
 			micros(src.UpdatedAt), src.ID, stored.Version)
 		if isUniqueViolation(err) {
 			return sourceExists(src.Name)
@@ -137,7 +170,8 @@ func (s *Store) UpdateSource(ctx context.Context, src carillon.Source, ifVersion
 			return sourceChanged(stored.Name)
 		}
 		return writeAudit(ctx, tx, carillon.AuditEntry{
-			At: src.UpdatedAt, Actor: actor, Action: "source.updated", Object: src.ID, Detail: "changed " + named(stored.Name),
+			At: src.UpdatedAt, Actor: actor, Action: "source.updated", Object: src.ID,
+			Detail: "changed " + named(stored.Name) + changedSecrets(stored, src),
 		}, viewOfSource(stored), viewOfSource(src))
 	})
 	if err != nil {
@@ -150,7 +184,11 @@ func (s *Store) UpdateSource(ctx context.Context, src carillon.Source, ifVersion
 // registry. The errors are those of [Store.UpdateSource].
 func (s *Store) DeleteSource(ctx context.Context, name string, ifVersion int64, actor string, now time.Time) error {
 	return s.write(ctx, func(tx *sqlx.Tx) error {
-		stored, err := sourceForChange(ctx, tx, selectSourceByName, name, ifVersion)
+		row, err := sourceForChange(ctx, tx, selectSourceByName, name, ifVersion)
+		if err != nil {
+			return err
+		}
+		stored, err := s.openSource(row)
 		if err != nil {
 			return err
 		}
@@ -173,16 +211,16 @@ func (s *Store) DeleteSource(ctx context.Context, name string, ifVersion int64, 
 }
 
 // sourceForChange reads a source by its id or its name, as the query does.
-func sourceForChange(ctx context.Context, tx *sqlx.Tx, query, key string, ifVersion int64) (carillon.Source, error) {
+func sourceForChange(ctx context.Context, tx *sqlx.Tx, query, key string, ifVersion int64) (sourceRow, error) {
 	row, err := get[sourceRow](ctx, tx, query, key)
 	if err != nil {
-		return carillon.Source{}, sourceError(key, err)
+		return sourceRow{}, sourceError(key, err)
 	}
 	if ifVersion != 0 && ifVersion != row.Version {
-		return carillon.Source{}, carillon.Errorf(carillon.CodeStale,
+		return sourceRow{}, carillon.Errorf(carillon.CodeStale,
 			"source %q is at version %d, not %d", row.Name, row.Version, ifVersion)
 	}
-	return row.source()
+	return row, nil
 }
 
 func sourceError(name string, err error) error {

@@ -43,6 +43,9 @@ type scripted struct {
 	// localFails makes a local activity of the name fail.
 	localFails map[string]bool
 
+	// routeFails is how often Route fails as a regular activity.
+	routeFails int
+
 	now      func() time.Time
 	attempts []tried
 	records  []activities.RecordInput
@@ -80,7 +83,14 @@ func (s *scripted) Route(ctx context.Context, in activities.RouteInput) (activit
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.inputs = append(s.inputs, in)
-	return s.route, s.seen(ctx, activities.Route)
+	if err := s.seen(ctx, activities.Route); err != nil {
+		return activities.RouteResult{}, err
+	}
+	if s.routeFails > 0 && !activity.GetInfo(ctx).IsLocalActivity {
+		s.routeFails--
+		return activities.RouteResult{}, errAway
+	}
+	return s.route, nil
 }
 
 func (s *scripted) Page(ctx context.Context, _ activities.PageInput) (activities.PageResult, error) {
@@ -474,13 +484,10 @@ func TestDispatchKeepsToTheTimeThatAnInterruptedRunHadSet(t *testing.T) {
 
 func TestDispatchCanceledBeforeItRoutedRecordsItsDeliveriesCanceled(t *testing.T) {
 	t.Parallel()
-	s := &scripted{route: plans("sub_a"), localFails: map[string]bool{activities.Route: true}}
+	// The database is back a second after the run is canceled.
+	s := &scripted{route: plans("sub_a"), localFails: map[string]bool{activities.Route: true}, routeFails: 1}
 	env := newRun(t, s)
-	env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
-		if info.ActivityType.Name == activities.Route {
-			env.CancelWorkflow()
-		}
-	})
+	env.RegisterDelayedCallback(env.CancelWorkflow, 500*time.Millisecond)
 	env.ExecuteWorkflow(workflows.DispatchType, input())
 	require.True(t, temporal.IsCanceledError(env.GetWorkflowError()))
 	require.Empty(t, s.attempts)

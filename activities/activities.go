@@ -43,6 +43,7 @@ type Store interface {
 	DeliveryPage(ctx context.Context, eventID, ownerRun, after string, limit int) ([]carillon.Delivery, error)
 	Record(ctx context.Context, ownerRun string, rows []carillon.Delivery) error
 	Disable(ctx context.Context, d carillon.Disable) (carillon.DisableResult, error)
+	Rows
 }
 
 // Histories reads an event back from the run that carries it.
@@ -60,6 +61,7 @@ type Activities struct {
 	store      Store
 	histories  Histories
 	publisher  Publisher
+	runs       Runs
 	channels   channels.Registry
 	conditions *conditions.Environment
 	now        func() time.Time
@@ -78,6 +80,7 @@ type Deps struct {
 	Store      Store
 	Histories  Histories
 	Publisher  Publisher
+	Runs       Runs
 	Channels   channels.Registry
 	Conditions *conditions.Environment
 	Now        func() time.Time
@@ -90,7 +93,7 @@ type Deps struct {
 func New(d Deps) *Activities {
 	return &Activities{
 		store: d.Store, histories: d.Histories, publisher: d.Publisher, channels: d.Channels,
-		conditions: d.Conditions, now: d.Now, jitter: d.Jitter, observe: d.Observe, log: d.Log,
+		runs: d.Runs, conditions: d.Conditions, now: d.Now, jitter: d.Jitter, observe: d.Observe, log: d.Log,
 	}
 }
 

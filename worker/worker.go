@@ -57,9 +57,12 @@ func New(c client.Client, a *activities.Activities) *Worker {
 	w.deliveries = worker.New(c, workflows.DeliveriesQueue, options)
 
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+	w.dispatch.RegisterWorkflowWithOptions(workflows.Prune, workflow.RegisterOptions{Name: workflows.PruneType})
+	w.dispatch.RegisterWorkflowWithOptions(workflows.Sweep, workflow.RegisterOptions{Name: workflows.SweepType})
 	for name, fn := range map[string]any{
 		activities.Route: a.Route, activities.Page: a.Page, activities.Attempt: a.Attempt,
 		activities.Record: a.Record, activities.Disable: a.Disable,
+		activities.Prune: a.Prune, activities.Sweep: a.Sweep,
 	} {
 		w.dispatch.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

@@ -161,11 +161,14 @@ func (s *service) work(ctx context.Context) {
 			if err = w.Start(); err == nil {
 				s.log.Info("the worker polls")
 				s.polling.Store(true)
+				keepCtx, stopKeeping := context.WithCancel(ctx)
+				go s.keepSchedules(keepCtx)
 				select {
 				case <-ctx.Done():
 				case err = <-w.Failed():
 				}
 				s.polling.Store(false)
+				stopKeeping()
 				w.Stop()
 			}
 		}

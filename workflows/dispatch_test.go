@@ -45,6 +45,12 @@ type scripted struct {
 	disables []activities.DisableInput
 	regular  map[string]int
 	inputs   []activities.RouteInput
+
+	// prunes and sweeps are the answers of those activities.
+	prunes []activities.PruneResult
+	sweeps []activities.SweepResult
+	pruned []activities.PruneInput
+	swept  []activities.SweepInput
 }
 
 // tried is an attempt that was asked for.
@@ -160,6 +166,7 @@ func registerScripted(r interface {
 	for name, fn := range map[string]any{
 		activities.Route: s.Route, activities.Page: s.Page, activities.Attempt: s.Attempt,
 		activities.Record: s.Record, activities.Disable: s.Disable,
+		activities.Prune: s.Prune, activities.Sweep: s.Sweep,
 	} {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

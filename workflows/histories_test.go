@@ -36,6 +36,9 @@ type branch struct {
 	script *scripted
 	// act is what a person does while the run waits.
 	act func(ctx context.Context, c client.Client, run client.WorkflowRun) error
+	// kind and input are those of a run that is no Dispatch.
+	kind  string
+	input any
 }
 
 func branches() []branch {
@@ -96,6 +99,12 @@ func branches() []branch {
 			act: func(ctx context.Context, c client.Client, run client.WorkflowRun) error {
 				return c.CancelWorkflow(ctx, run.GetID(), run.GetRunID())
 			}},
+		{name: "prune", script: &scripted{prunes: []activities.PruneResult{
+			{Deliveries: 50_000, More: true, Next: activities.PrunePlace{Subscription: "sub_a"}}, {Deliveries: 1, Events: 2},
+		}}, kind: workflows.PruneType, input: workflows.PruneInput{Retention: carillon.Duration(90 * 24 * time.Hour)}},
+		{name: "sweep", script: &scripted{sweeps: []activities.SweepResult{
+			{Canceled: 500, More: true, Next: activities.SweepPlace{ReceivedAt: start, Event: "evt_1", Subscription: "sub_a"}}, {Failed: 1},
+		}}, kind: workflows.SweepType, input: workflows.SweepInput{Overdue: carillon.Duration(time.Hour)}},
 	}
 }
 
@@ -117,6 +126,7 @@ func TestHistoriesReplay(t *testing.T) {
 			t.Parallel()
 			replayer := sdkworker.NewWorkflowReplayer()
 			replayer.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+			registerUpkeep(replayer)
 			text, err := os.Open(file)
 			require.NoError(t, err)
 			defer func() { require.NoError(t, text.Close()) }()
@@ -179,6 +189,7 @@ func recordBranch(ctx context.Context, t *testing.T, c client.Client, b branch, 
 	for _, queue := range []string{workflows.DispatchQueue, workflows.DeliveriesQueue} {
 		w := sdkworker.New(c, queue, sdkworker.Options{})
 		w.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+		registerUpkeep(w)
 		registerScripted(w, s)
 		require.NoError(t, w.Start())
 		running = append(running, w)
@@ -188,10 +199,14 @@ func recordBranch(ctx context.Context, t *testing.T, c client.Client, b branch, 
 			w.Stop()
 		}
 	}()
+	kind, in := workflows.DispatchType, any(input())
+	if b.kind != "" {
+		kind, in = b.kind, b.input
+	}
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: fmt.Sprintf("event/evt_%s_%d", b.name, time.Now().UnixNano()), TaskQueue: workflows.DispatchQueue,
 		WorkflowTaskTimeout: time.Minute,
-	}, workflows.DispatchType, input())
+	}, kind, in)
 	require.NoError(t, err)
 	if b.act != nil {
 		require.Eventually(t, func() bool {

@@ -104,7 +104,7 @@ func readDays(text string) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%q is not a number of days", text)
 		}
-		kept = time.Duration(min(days, maxDays+1)) * day //nolint:gosec // G115: bounded
+		kept = time.Duration(min(days, maxDays+1)) * day
 	} else {
 		var err error
 		if kept, err = time.ParseDuration(text); err != nil {

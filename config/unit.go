@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // unit is what the values of a setting look like.
@@ -23,6 +24,7 @@ var units = map[string]unit{
 	"host:port": {"host:port, such as 127.0.0.1:8080", readAddr},
 	"port":      {"0 to 65535, where 0 takes a free one", readPort},
 	"URL":       {"an http or https URL without user, query and fragment", readURL},
+	"days":      {"days such as 90d, or hours such as 2160h, at least 1d; 0 is for ever", readDays},
 	"level":     {"debug, info, warn, error", readLevel},
 	"format":    {"text, json", readFormat},
 	"folder":    {"a path", readText},
@@ -83,4 +85,39 @@ func readFormat(text string) (any, error) {
 		return text, nil
 	}
 	return nil, fmt.Errorf("%q is not a format", text)
+}
+
+const (
+	day = 24 * time.Hour
+	// maxDays is a hundred years: more would soon be too long for the type.
+	maxDays = 36_500
+)
+
+// readDays reads a time that is kept for days: less than one is a mistake.
+func readDays(text string) (any, error) {
+	if text == "0" {
+		return time.Duration(0), nil
+	}
+	var kept time.Duration
+	if number, ok := strings.CutSuffix(text, "d"); ok {
+		days, err := strconv.ParseUint(number, 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("%q is not a number of days", text)
+		}
+		kept = time.Duration(min(days, maxDays+1)) * day
+	} else {
+		var err error
+		if kept, err = time.ParseDuration(text); err != nil {
+			return nil, fmt.Errorf("%q is not a number of days", text)
+		}
+	}
+	switch {
+	case kept == 0:
+		return kept, nil
+	case kept < day:
+		return nil, fmt.Errorf("%q is less than a day", text)
+	case kept > maxDays*day:
+		return nil, fmt.Errorf("%q is more than %d days", text, maxDays)
+	}
+	return kept, nil
 }

@@ -53,6 +53,12 @@ func TestListsAreReadInTheOrderOfAnIndex(t *testing.T) {
 		{"deliveries that a deleted subscription leaves", func() (string, []any) {
 			return cancelDeliveries, []any{0, "sub_1"}
 		}, "deliveries_by_subscription_state"},
+		{"the next subscription to prune", func() (string, []any) { return nextDelivered, []any{"sub_1"} }, "deliveries_by_subscription"},
+		{"the newest that a subscription keeps", func() (string, []any) { return selectOldestOut, []any{"sub_1", 49} }, "deliveries_by_subscription"},
+		{"deliveries to prune", func() (string, []any) {
+			return prunableDeliveries, []any{"sub_1", 1, "evt_1", 1000}
+		}, "deliveries_by_subscription"},
+		{"events to prune", func() (string, []any) { return prunableEvents, []any{2, 1, "evt_1", 1000} }, "events_by_time"},
 	}
 	dbtest.Each(t, func(t *testing.T, databaseURL string) {
 		s, err := Open(t.Context(), databaseURL, nil)

@@ -52,6 +52,12 @@ type scripted struct {
 	disables []activities.DisableInput
 	regular  map[string]int
 	inputs   []activities.RouteInput
+
+	// prunes and sweeps are the answers of those activities.
+	prunes []activities.PruneResult
+	sweeps []activities.SweepResult
+	pruned []activities.PruneInput
+	swept  []activities.SweepInput
 }
 
 // tried is an attempt that was asked for.
@@ -203,6 +209,7 @@ func registerScripted(r interface {
 		activities.Route: s.Route, activities.Page: s.Page, activities.Attempt: s.Attempt,
 		activities.Record: s.Record, activities.Disable: s.Disable, activities.Reclaim: s.Reclaim,
 		activities.Backlog: s.Backlog,
+		activities.Prune:   s.Prune, activities.Sweep: s.Sweep,
 	} {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

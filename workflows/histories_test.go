@@ -34,12 +34,11 @@ const historiesDir = "testdata/histories"
 type branch struct {
 	name   string
 	script *scripted
-	// redelivery is what the run is started with, and recovery the other
-	// workflow, where it is not an event.
-	redelivery *carillon.Redelivery
-	recovery   bool
 	// act is what a person does while the run waits.
 	act func(ctx context.Context, c client.Client, run client.WorkflowRun) error
+	// kind and input are those of a run that is no Dispatch.
+	kind  string
+	input any
 }
 
 func branches() []branch {
@@ -95,17 +94,27 @@ func branches() []branch {
 		}},
 		{name: "paged", script: &scripted{route: paged, pages: []activities.PageResult{{Plans: short(1, "sub_b").Plans}}}},
 		{name: "reopened", script: &scripted{route: short(2, "sub_a"), reopens: 1, replies: replies(carillon.Attempt{Outcome: carillon.OutcomeHeld}, delivered())}},
-		{name: "probe-put-back", script: &scripted{route: short(0, "sub_a"), replies: replies(failing())}, redelivery: &carillon.Redelivery{
-			EventID: "evt_1", SubscriptionID: "sub_a", Number: 1, Probe: true, From: []carillon.DeliveryState{carillon.Held},
-			Origin: carillon.Run{WorkflowID: "event/evt_1"},
-		}},
-		{name: "recover", script: &scripted{route: short(0, "sub_a"), backlog: 3, replies: replies(failing(), delivered())}, recovery: true},
+		{name: "probe-put-back", script: &scripted{route: short(0, "sub_a"), replies: replies(failing())}, kind: workflows.DispatchType,
+			input: workflows.DispatchInput{Redelivery: &carillon.Redelivery{
+				EventID: "evt_1", SubscriptionID: "sub_a", Number: 1, Probe: true, From: []carillon.DeliveryState{carillon.Held},
+				Origin: carillon.Run{WorkflowID: "event/evt_1"},
+			}}},
+		{name: "recover", script: &scripted{route: short(0, "sub_a"), backlog: 3, replies: replies(failing(), delivered())}, kind: workflows.RecoverType,
+			input: workflows.RecoverInput{
+				Subscription: "sub_a", Requests: []workflows.RecoverRequest{{Backlog: carillon.Backlog{SubscriptionID: "sub_a"}}},
+			}},
 		{name: "retry-now", script: &scripted{route: long, replies: replies(failing(), delivered())}, act: update(workflows.UpdateRetryNow)},
 		{name: "cancel-delivery", script: &scripted{route: long, replies: replies(failing())}, act: update(workflows.UpdateCancel)},
 		{name: "cancel-run", script: &scripted{route: long, replies: replies(failing())},
 			act: func(ctx context.Context, c client.Client, run client.WorkflowRun) error {
 				return c.CancelWorkflow(ctx, run.GetID(), run.GetRunID())
 			}},
+		{name: "prune", script: &scripted{prunes: []activities.PruneResult{
+			{Deliveries: 50_000, More: true, Next: activities.PrunePlace{Subscription: "sub_a"}}, {Deliveries: 1, Events: 2},
+		}}, kind: workflows.PruneType, input: workflows.PruneInput{Retention: carillon.Duration(90 * 24 * time.Hour)}},
+		{name: "sweep", script: &scripted{sweeps: []activities.SweepResult{
+			{Canceled: 500, More: true, Next: activities.SweepPlace{ReceivedAt: start, Event: "evt_1", Subscription: "sub_a"}}, {Failed: 1},
+		}}, kind: workflows.SweepType, input: workflows.SweepInput{Overdue: carillon.Duration(time.Hour)}},
 	}
 }
 
@@ -167,6 +176,8 @@ func register(r interface {
 }) {
 	r.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
 	r.RegisterWorkflowWithOptions(workflows.Recover, workflow.RegisterOptions{Name: workflows.RecoverType})
+	r.RegisterWorkflowWithOptions(workflows.Prune, workflow.RegisterOptions{Name: workflows.PruneType})
+	r.RegisterWorkflowWithOptions(workflows.Sweep, workflow.RegisterOptions{Name: workflows.SweepType})
 }
 
 // startServer starts the embedded server until the test ends.
@@ -206,19 +217,14 @@ func recordBranch(ctx context.Context, t *testing.T, c client.Client, b branch, 
 			w.Stop()
 		}
 	}()
-	workflowType, in := workflows.DispatchType, any(input())
-	switch {
-	case b.redelivery != nil:
-		in = workflows.DispatchInput{Redelivery: b.redelivery}
-	case b.recovery:
-		workflowType, in = workflows.RecoverType, workflows.RecoverInput{
-			Subscription: "sub_a", Requests: []workflows.RecoverRequest{{Backlog: carillon.Backlog{SubscriptionID: "sub_a"}}},
-		}
+	kind, in := workflows.DispatchType, any(input())
+	if b.kind != "" {
+		kind, in = b.kind, b.input
 	}
 	run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: fmt.Sprintf("event/evt_%s_%d", b.name, time.Now().UnixNano()), TaskQueue: workflows.DispatchQueue,
 		WorkflowTaskTimeout: time.Minute,
-	}, workflowType, in)
+	}, kind, in)
 	require.NoError(t, err)
 	if b.act != nil {
 		require.Eventually(t, func() bool {

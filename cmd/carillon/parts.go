@@ -79,6 +79,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	p.activities = activities.New(activities.Deps{
 		Store: p.store, Histories: p.histories, Publisher: p.publisher, Channels: p.channels,
 		Conditions: p.conditions, Now: time.Now, Jitter: rand.Float64, Observe: newAttemptMetrics(p.metrics), Log: log,
+		Runs: p.histories,
 	})
 	return p, nil
 }

@@ -203,11 +203,14 @@ func (s *service) work(ctx context.Context) {
 				s.log.Info("the worker polls")
 				s.resume(ctx)
 				s.polling.Store(true)
+				keepCtx, stopKeeping := context.WithCancel(ctx)
+				go s.keepSchedules(keepCtx)
 				select {
 				case <-ctx.Done():
 				case err = <-w.Failed():
 				}
 				s.polling.Store(false)
+				stopKeeping()
 				w.Stop()
 			}
 		}

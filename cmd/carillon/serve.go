@@ -106,7 +106,7 @@ type service struct {
 // under way.
 func (s *service) run(ctx context.Context, listener net.Listener, drain time.Duration) error {
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	handler, err := s.handler()
+	handler, err := s.handler() //nolint:contextcheck // a handler takes the context of each request
 	if err != nil {
 		return err
 	}

@@ -69,6 +69,8 @@ type Delivery struct {
 	UpdatedAt  time.Time
 	// Redeliveries counts how often it was handed to a run of its own.
 	Redeliveries int
+	// RedeliveryKey is the key of the last one; see [Redelivery].
+	RedeliveryKey string
 	// PutBack says, of a held delivery to be recorded, that its recovery tried
 	// it in vain and goes on: it stays held though its subscription is enabled.
 	PutBack bool

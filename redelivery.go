@@ -8,6 +8,9 @@ type Redelivery struct {
 	SubscriptionID string `json:"subscription"`
 	// Number counts a delivery's redeliveries from 1; it is taken once.
 	Number int `json:"number"`
+	// Key is a fingerprint of what the caller called the request, so that the
+	// same request coming again gets the same run; empty when it did not say.
+	Key string `json:"key,omitempty"`
 	// From are the states that the delivery may be in.
 	From []DeliveryState `json:"from"`
 	// Probe makes one attempt only: a failure puts the delivery back into the

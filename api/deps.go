@@ -133,4 +133,6 @@ type Publisher interface {
 type History interface {
 	Publication(ctx context.Context, run carillon.Run) (*carillon.Publication, error)
 	Attempts(ctx context.Context, run carillon.Run, subscription string) ([]carillon.Attempt, error)
+	// End says how the last run of a workflow ended, or that it goes on.
+	End(ctx context.Context, workflowID string) (carillon.RunEnd, error)
 }

@@ -231,6 +231,8 @@ type fakePublisher struct {
 	fingerprints map[string]string
 	// asked are the updates: what, workflow id, subscription.
 	asked [][3]string
+	// key is that of the last redelivery.
+	key   string
 	fail  error
 	panic any
 }
@@ -268,6 +270,7 @@ func (p *fakePublisher) Cancel(_ context.Context, run carillon.Run, subscription
 }
 
 func (p *fakePublisher) Redeliver(_ context.Context, pub *carillon.Publication, r carillon.Redelivery) (carillon.Run, error) {
+	p.key = r.Key
 	p.asked = append(p.asked, [3]string{"redeliver", pub.Event.ID, fmt.Sprint(r.SubscriptionID, " ", r.Number)})
 	return carillon.Run{WorkflowID: workflows.RedeliveryWorkflowID(r.EventID, r.SubscriptionID, r.Number), RunID: "run"}, p.fail
 }
@@ -290,7 +293,12 @@ func (p *fakePublisher) CancelRecovery(_ context.Context, subscription string) e
 type fakeHistory struct {
 	publications map[string]*carillon.Publication
 	attempts     map[string][]carillon.Attempt
+	ends         map[string]carillon.RunEnd
 	fail         error
+}
+
+func (h *fakeHistory) End(_ context.Context, workflowID string) (carillon.RunEnd, error) {
+	return h.ends[workflowID], h.fail
 }
 
 func (h *fakeHistory) Publication(_ context.Context, run carillon.Run) (*carillon.Publication, error) {

@@ -1,6 +1,9 @@
 package api
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -187,7 +190,7 @@ func (s *Server) cancelRecovery(c echo.Context) error {
 }
 
 // redeliver hands a delivery that has ended to a run of its own. Clicks under
-// one number get one run, however late they come.
+// one number, or one Idempotency-Key, get one run, however late they come.
 func (s *Server) redeliver(c echo.Context) error {
 	d, err := s.namedDelivery(c)
 	if err != nil {
@@ -197,14 +200,22 @@ func (s *Server) redeliver(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	key, err := readIdempotencyKey(c)
+	if err != nil {
+		return err
+	}
+	if key != "" && key == d.RedeliveryKey {
+		number = d.Redeliveries
+	}
 	if number <= d.Redeliveries {
 		run := carillon.Run{WorkflowID: workflows.RedeliveryWorkflowID(d.EventID, d.SubscriptionID, number)}
 		return answer(c, http.StatusAccepted, acceptedView{ID: d.EventID, Run: s.viewRun(run)})
 	}
-	if d.State == carillon.Pending || d.State == carillon.Retrying {
-		return carillon.Errorf(carillon.CodeInProgress, "the delivery is %s: use retry-now", d.State)
-	}
 	ctx := c.Request().Context()
+	from, err := s.redeliverable(ctx, d)
+	if err != nil {
+		return err
+	}
 	if _, err := s.deps.Store.Subscription(ctx, d.SubscriptionID); err != nil {
 		return err
 	}
@@ -217,12 +228,44 @@ func (s *Server) redeliver(c echo.Context) error {
 		return err
 	}
 	run, err := s.deps.Publisher.Redeliver(ctx, pub, carillon.Redelivery{
-		EventID: d.EventID, SubscriptionID: d.SubscriptionID, Number: number, From: carillon.Redeliverable(),
+		EventID: d.EventID, SubscriptionID: d.SubscriptionID, Number: number, Key: key, From: from,
 	})
 	if err != nil {
 		return err
 	}
 	return answer(c, http.StatusAccepted, acceptedView{ID: d.EventID, Run: s.viewRun(run)})
+}
+
+// redeliverable returns the states that the delivery may be redelivered from.
+// One that is under way may not, unless its run was ended without telling.
+func (s *Server) redeliverable(ctx context.Context, d carillon.Delivery) ([]carillon.DeliveryState, error) {
+	from := carillon.Redeliverable()
+	if d.State != carillon.Pending && d.State != carillon.Retrying {
+		return from, nil
+	}
+	end, err := s.deps.History.End(ctx, d.Run.WorkflowID)
+	if err != nil {
+		return nil, err
+	}
+	if end == carillon.RunOpen {
+		return nil, carillon.Errorf(carillon.CodeInProgress, "the delivery is %s: use retry-now", d.State)
+	}
+	return append(from, carillon.Pending, carillon.Retrying), nil
+}
+
+// readIdempotencyKey returns a fingerprint of the caller's Idempotency-Key,
+// empty when there is none.
+// https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+func readIdempotencyKey(c echo.Context) (string, error) {
+	key := c.Request().Header.Get("Idempotency-Key")
+	if key == "" {
+		return "", nil
+	}
+	if !printable(key) {
+		return "", carillon.Errorf(carillon.CodeInvalid, "the Idempotency-Key must be at most %d bytes of text", maxParamBytes)
+	}
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:16]), nil
 }
 
 // readNumber reads which redelivery is asked for; the next when the body is

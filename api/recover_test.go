@@ -98,5 +98,17 @@ func TestRedeliver(t *testing.T) {
 	b.store.deliveries[0].State = carillon.Retrying
 	p = b.problem(t, http.StatusConflict, call{method: http.MethodPost, path: path})
 	require.Equal(t, carillon.CodeInProgress, p.Code)
+	// Its run was terminated: nobody else will end it.
+	b.history.ends = map[string]carillon.RunEnd{"event/evt_1": carillon.RunTerminated}
+	b.ok(t, http.StatusAccepted, call{method: http.MethodPost, path: path})
+
+	b.store.deliveries[0].State = carillon.Failed
+	click := call{method: http.MethodPost, path: path, header: map[string]string{"Idempotency-Key": "click-1"}}
+	b.ok(t, http.StatusAccepted, click)
+	asked := len(b.publisher.asked)
+	b.store.deliveries[0].Redeliveries, b.store.deliveries[0].RedeliveryKey = 3, b.publisher.key
+	again := decode[acceptedView](t, b.ok(t, http.StatusAccepted, click))
+	require.Equal(t, "event/evt_1/"+created.ID+"/redelivery/3", again.Run.WorkflowID)
+	require.Len(t, b.publisher.asked, asked)
 	b.problem(t, http.StatusNotFound, call{method: http.MethodPost, path: "/v1/events/evt_1/deliveries/sub_x/redeliver"})
 }

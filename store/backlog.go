@@ -25,7 +25,7 @@ const (
 	// What failed after it was asked for has had its turn.
 	backlogTurn = `(state = 'held' OR updated_at < ?)`
 
-	reclaimDelivery = `UPDATE deliveries SET state = 'pending', redeliveries = redeliveries + 1, workflow_id = ?,
+	reclaimDelivery = `UPDATE deliveries SET state = 'pending', redeliveries = redeliveries + 1, redelivery_key = ?, workflow_id = ?,
 		owner_run = ?, attempts = CASE WHEN ? THEN attempts ELSE 0 END, first_failed_at = 0, next_at = 0, updated_at = ?
 		WHERE event_id = ? AND subscription_id = ? AND redeliveries = ? AND state IN `
 
@@ -124,7 +124,7 @@ func backlogWhere(b carillon.Backlog) where {
 // the same run may ask again.
 func (s *Store) Reclaim(ctx context.Context, r carillon.Redelivery, run carillon.Run, now time.Time) (d carillon.Delivery, ok bool, err error) {
 	err = s.write(ctx, func(tx *sqlx.Tx) error {
-		args := []any{run.WorkflowID, run.RunID, r.Probe, micros(now), r.EventID, r.SubscriptionID, r.Number - 1}
+		args := []any{r.Key, run.WorkflowID, run.RunID, r.Probe, micros(now), r.EventID, r.SubscriptionID, r.Number - 1}
 		for _, state := range r.From {
 			args = append(args, string(state))
 		}

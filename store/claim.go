@@ -72,7 +72,7 @@ func writeDeliveries(ctx context.Context, tx *sqlx.Tx, c carillon.Claim) error {
 			args = append(args, e.ID, d.SubscriptionID, string(d.State), d.Attempts, d.Status,
 				carillon.Clip(d.Error, carillon.MaxErrorBytes), d.Duration.Microseconds(), micros(d.NextAt),
 				micros(d.FirstFailedAt), d.Run.WorkflowID, d.Run.RunID, e.Type, d.Channel, d.Host, received,
-				cmp.Or(micros(d.UpdatedAt), received), 0)
+				cmp.Or(micros(d.UpdatedAt), received), 0, "")
 		}
 		if _, err := exec(ctx, tx, insertDeliveries+values(len(chunk), deliveryCount), args...); err != nil {
 			return fmt.Errorf("write %d deliveries: %w", len(chunk), err)

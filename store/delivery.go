@@ -15,11 +15,11 @@ import (
 )
 
 const deliveryColumns = `event_id, subscription_id, state, attempts, status, error, duration, next_at, first_failed_at,
-	workflow_id, owner_run, event_type, channel, host, received_at, updated_at, redeliveries`
+	workflow_id, owner_run, event_type, channel, host, received_at, updated_at, redeliveries, redelivery_key`
 
 const (
 	insertDeliveries = `INSERT INTO deliveries (` + deliveryColumns + `) VALUES `
-	deliveryCount    = 17 // columns
+	deliveryCount    = 18 // columns
 
 	selectDelivery = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE event_id = ? AND subscription_id = ?`
 	pageOfEvent    = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE event_id = ? AND subscription_id > ?
@@ -71,6 +71,7 @@ type deliveryRow struct {
 	ReceivedAt     int64  `db:"received_at"`
 	UpdatedAt      int64  `db:"updated_at"`
 	Redeliveries   int    `db:"redeliveries"`
+	RedeliveryKey  string `db:"redelivery_key"`
 }
 
 func (r deliveryRow) delivery() carillon.Delivery {
@@ -80,7 +81,7 @@ func (r deliveryRow) delivery() carillon.Delivery {
 		NextAt: instant(r.NextAt), FirstFailedAt: instant(r.FirstFailedAt),
 		Run:       carillon.Run{WorkflowID: r.WorkflowID, RunID: r.OwnerRun},
 		EventType: r.EventType, Channel: r.Channel, Host: r.Host,
-		ReceivedAt: instant(r.ReceivedAt), UpdatedAt: instant(r.UpdatedAt), Redeliveries: r.Redeliveries,
+		ReceivedAt: instant(r.ReceivedAt), UpdatedAt: instant(r.UpdatedAt), Redeliveries: r.Redeliveries, RedeliveryKey: r.RedeliveryKey,
 	}
 }
 

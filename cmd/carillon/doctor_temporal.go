@@ -320,7 +320,7 @@ func (d *doctor) runs(ctx context.Context) finding {
 	}
 	return finding{
 		verdict: failed, text: text,
-		remedy:  "POST /v1/events/EVENT/deliveries/SUBSCRIPTION/redeliver sends one again, and …/cancel ends it",
+		remedy:  "POST /v1/events/EVENT/deliveries/SUBSCRIPTION/redeliver sends one again; the hourly sweep closes the others",
 		details: found,
 	}
 }

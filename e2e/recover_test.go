@@ -214,3 +214,33 @@ func TestAnEventIsRedeliveredFromTheHistoryOfItsRun(t *testing.T) {
 		require.Equal(t, carillon.CodeExpired, client.CodeOf(err))
 	})
 }
+
+func TestWhatFailedIsRecoveredInBulk(t *testing.T) {
+	t.Parallel()
+	i := start(t)
+	i.hooks.Script("/down", receiver.Reply{Status: 503})
+	sub := i.subscribe("/down", func(s *client.Subscription) {
+		s.Retry = &carillon.Retry{Schedule: []carillon.Duration{}, Disable: carillon.DisableNever}
+	})
+	const events = 12
+	for n := range events {
+		i.publish(added(strconv.Itoa(n)))
+	}
+	i.awaitState(sub.ID, carillon.Failed, events)
+	i.hooks.Script("/down", receiver.Reply{})
+	failed := client.Recover{States: []carillon.DeliveryState{carillon.Failed}}
+	dry := failed
+	dry.DryRun = true
+	counted, err := i.client.Recover(t.Context(), sub.ID, dry)
+	require.NoError(t, err)
+	require.Equal(t, events, counted.Matched)
+	_, err = i.client.Recover(t.Context(), sub.ID, failed)
+	require.NoError(t, err)
+	i.awaitState(sub.ID, carillon.Succeeded, events)
+	require.Len(t, i.hooks.Requests("/down"), 2*events)
+	i.eventually("the recovery has ended", func() bool {
+		progress, err := i.client.Recovery(t.Context(), sub.ID)
+		require.NoError(t, err)
+		return !progress.Running && progress.Succeeded == events
+	})
+}

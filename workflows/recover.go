@@ -26,6 +26,8 @@ const (
 	// maxWindow bounds the deliveries that a recovery has in flight: it must not
 	// knock over a receiver that has just come back.
 	maxWindow = 32
+	// soleDelay is between the probes of a subscription whose schedule is empty.
+	soleDelay = time.Hour
 	// runsPerHistory bounds the child runs in one history, of about six events
 	// each.
 	runsPerHistory = 500
@@ -144,14 +146,25 @@ func (r *recovery) recover(ctx workflow.Context, request RecoverRequest) (again 
 			window = 1
 			r.progress.Failures++
 			if r.progress.Failures > len(backlog.Delays) {
-				return false, r.disable(ctx, backlog)
+				if disabled, err := r.disable(ctx, backlog); err != nil || disabled {
+					return false, err
+				}
 			}
-			err = r.wait(ctx, time.Duration(backlog.Delays[r.progress.Failures-1]), len(backlog.Delays))
+			err = r.wait(ctx, probeDelay(backlog.Delays, r.progress.Failures), len(backlog.Delays))
 		}
 		if err != nil || r.runs >= runsPerHistory {
 			return true, err
 		}
 	}
+}
+
+// probeDelay returns the wait after a number of failures. A subscription whose
+// policy never disables is probed at the last step of its schedule for ever.
+func probeDelay(delays []carillon.Duration, failures int) time.Duration {
+	if len(delays) == 0 {
+		return soleDelay
+	}
+	return time.Duration(delays[min(failures, len(delays))-1])
 }
 
 // try gives each delivery one attempt, in a run of its own, and returns how
@@ -227,17 +240,23 @@ func (r *recovery) wait(ctx workflow.Context, delay time.Duration, steps int) er
 	return ctx.Err()
 }
 
-// disable ends a recovery whose probes ran out.
-func (r *recovery) disable(ctx workflow.Context, backlog activities.BacklogResult) error {
+// disable ends a recovery whose probes ran out, unless the subscription's policy
+// keeps it.
+func (r *recovery) disable(ctx workflow.Context, backlog activities.BacklogResult) (disabled bool, err error) {
 	probe := backlog.Oldest[0]
 	in := activities.DisableInput{
 		EventID: probe.EventID, SubscriptionID: r.in.Subscription, Generation: backlog.Generation,
 		Run: workflow.GetInfo(ctx).WorkflowExecution.ID, Policy: backlog.Disable, FirstFailedAt: workflow.Now(ctx),
 		Attempts: r.progress.Failures, Error: "the backlog could not be delivered", At: workflow.Now(ctx), Recovery: true,
 	}
-	r.show(ctx, "disabled: the probes ran out")
 	var out activities.DisableResult
-	return insist(ctx, activities.Disable, in, &out, bookTimeout, "disable "+r.name)
+	if err := insist(ctx, activities.Disable, in, &out, bookTimeout, "disable "+r.name); err != nil {
+		return false, err
+	}
+	if out.Disabled {
+		r.show(ctx, "disabled: the probes ran out")
+	}
+	return out.Disabled, nil
 }
 
 // show brings the details up to date.

@@ -23,6 +23,8 @@ type backlog struct {
 	// failures is how many probes fail before the receiver is back.
 	failures int
 	delays   []carillon.Duration
+	// never is a policy that keeps the subscription.
+	never bool
 
 	now      func() time.Time
 	windows  []int
@@ -48,6 +50,9 @@ func (b *backlog) Backlog(_ context.Context, in activities.BacklogInput) (activi
 
 func (b *backlog) Disable(_ context.Context, in activities.DisableInput) (activities.DisableResult, error) {
 	b.disables = append(b.disables, in)
+	if b.never {
+		return activities.DisableResult{}, nil
+	}
 	b.state = carillon.Disabled
 	return activities.DisableResult{Disabled: true}, nil
 }
@@ -121,6 +126,30 @@ func TestRecoverDisablesWhenItsProbesRunOut(t *testing.T) {
 	require.Equal(t, int64(4), b.disables[0].Generation)
 	require.Equal(t, 87*time.Hour+36*time.Minute, b.at[len(b.at)-1])
 	require.Equal(t, 3, b.held, "nothing is lost")
+}
+
+func TestRecoverGoesOnProbingWhereThePolicyNeverDisables(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		delays []carillon.Duration
+		want   []time.Duration
+	}{
+		"at the last step of the schedule": {
+			[]carillon.Duration{carillon.Duration(time.Minute), carillon.Duration(time.Hour)},
+			[]time.Duration{0, time.Minute, 61 * time.Minute, 121 * time.Minute},
+		},
+		"hourly, where the schedule is empty": {nil, []time.Duration{0, time.Hour, 2 * time.Hour, 3 * time.Hour}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := &backlog{state: carillon.Enabled, held: 1, failures: 3, delays: tt.delays, never: true}
+			env := newRecovery(b)
+			runRecovery(env, 0)
+			require.NoError(t, env.GetWorkflowError())
+			require.Equal(t, tt.want, b.at)
+			require.Zero(t, b.held)
+		})
+	}
 }
 
 func TestRecoverKeepsToItsRate(t *testing.T) {

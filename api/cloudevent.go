@@ -73,12 +73,7 @@ func (s *Server) publishCloudEvent(c echo.Context, text json.RawMessage) error {
 	if err != nil {
 		return err
 	}
-	accepted, err := s.start(c.Request().Context(), event)
-	if err != nil {
-		return unknownResult(err, true)
-	}
-	c.Response().Header().Set(echo.HeaderLocation, "/v1/events/"+accepted.ID)
-	return answer(c, http.StatusAccepted, accepted)
+	return s.publishOne(c, event, true)
 }
 
 // readCloudEvent makes the event of a CloudEvent in JSON. Extensions that are

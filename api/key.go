@@ -117,21 +117,9 @@ func (s *Server) createKey(c echo.Context) error {
 }
 
 func (s *Server) listKeys(c echo.Context) error {
-	q := readQuery(c)
-	limit := q.limit()
-	var created time.Time
-	var after string
-	q.cursor(&created, &after)
-	if err := q.done(); err != nil {
-		return err
-	}
-	keys, err := s.deps.Store.ListKeys(c.Request().Context(), after, limit+1)
-	if err != nil {
-		return err
-	}
-	return answer(c, http.StatusOK, newPage(keys, limit, s.viewKey, func(last carillon.Key) string {
+	return listByID(c, s.deps.Store.ListKeys, s.viewKey, func(last carillon.Key) string {
 		return cursor(last.CreatedAt, last.ID)
-	}))
+	})
 }
 
 func (s *Server) key(c echo.Context) error {

@@ -48,6 +48,12 @@ func (s *Server) publishNative(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.publishOne(c, event, named)
+}
+
+// publishOne starts one event and answers with its run. named says whether the
+// producer gave it an id.
+func (s *Server) publishOne(c echo.Context, event carillon.Event, named bool) error {
 	accepted, err := s.start(c.Request().Context(), event)
 	if err != nil {
 		return unknownResult(err, named)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -275,6 +276,26 @@ func newPage[R, T any](rows []R, limit int, show func(R) T, next func(R) string)
 		p.Items = append(p.Items, show(row))
 	}
 	return p
+}
+
+// listByID answers a list that goes on after an id. One row more than is shown
+// is read, to know whether there are more.
+func listByID[R, T any](
+	c echo.Context, read func(ctx context.Context, after string, limit int) ([]R, error), show func(R) T, next func(R) string,
+) error {
+	q := readQuery(c)
+	limit := q.limit()
+	var created time.Time
+	var after string
+	q.cursor(&created, &after)
+	if err := q.done(); err != nil {
+		return err
+	}
+	rows, err := read(c.Request().Context(), after, limit+1)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK, newPage(rows, limit, show, next))
 }
 
 func join[T ~string](words []T) string {

@@ -73,21 +73,9 @@ func reveal(endpoint json.RawMessage, shown map[string]string) (json.RawMessage,
 }
 
 func (s *Server) listSubscriptions(c echo.Context) error {
-	q := readQuery(c)
-	limit := q.limit()
-	var created time.Time
-	var after string
-	q.cursor(&created, &after)
-	if err := q.done(); err != nil {
-		return err
-	}
-	subs, err := s.deps.Store.ListSubscriptions(c.Request().Context(), after, limit+1)
-	if err != nil {
-		return err
-	}
-	return answer(c, http.StatusOK, newPage(subs, limit, s.viewSubscription, func(last carillon.Subscription) string {
+	return listByID(c, s.deps.Store.ListSubscriptions, s.viewSubscription, func(last carillon.Subscription) string {
 		return cursor(last.CreatedAt, last.ID)
-	}))
+	})
 }
 
 // namedSubscription reads the subscription that the path names, and checks

@@ -39,7 +39,10 @@ type Store interface {
 	// are at least as new as.
 	Subscriptions(ctx context.Context) (version int64, all []carillon.Subscription, err error)
 	Subscription(ctx context.Context, id string) (carillon.Subscription, error)
-	Claim(ctx context.Context, c carillon.Claim) (carillon.ClaimResult, error)
+	Claim(ctx context.Context, c carillon.Claim) (carillon.Claimed, error)
+	ClaimAll(ctx context.Context, claims []carillon.Claim) ([]carillon.Claimed, error)
+	// Owners returns the runs that claimed events, by the events' ids.
+	Owners(ctx context.Context, ids []string) (map[string]carillon.EventOwner, error)
 	// DeliveryPage returns deliveries of an event that a run owns, ordered by
 	// subscription, those after the given one.
 	DeliveryPage(ctx context.Context, eventID, ownerRun, after string, limit int) ([]carillon.Delivery, error)
@@ -52,7 +55,9 @@ type Store interface {
 
 // Histories reads an event back from the run that carries it.
 type Histories interface {
-	Publication(ctx context.Context, run carillon.Run) (*carillon.Publication, error)
+	// Publication takes an event's id where the run may have several.
+	Publication(ctx context.Context, run carillon.Run, eventID string) (*carillon.Publication, error)
+	Publications(ctx context.Context, run carillon.Run) ([]carillon.Publication, error)
 }
 
 // Publisher publishes Carillon's own events.
@@ -104,9 +109,9 @@ func New(d Deps) *Activities {
 // publication returns the event that a call carries, or else reads it from the
 // history of its run: inputs of regular activities are recorded, so they name
 // the event and do not repeat it.
-func (a *Activities) publication(ctx context.Context, carried *carillon.Publication, run carillon.Run) (*carillon.Publication, error) {
+func (a *Activities) publication(ctx context.Context, carried *carillon.Publication, run carillon.Run, eventID string) (*carillon.Publication, error) {
 	if carried != nil {
 		return carried, nil
 	}
-	return a.histories.Publication(ctx, run)
+	return a.histories.Publication(ctx, run, eventID)
 }

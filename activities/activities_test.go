@@ -44,14 +44,22 @@ type bundle struct {
 // histories answers with events that runs carry.
 type histories struct {
 	publications map[carillon.Run]*carillon.Publication
+	batches      map[carillon.Run][]carillon.Publication
 	err          error
 }
 
-func (h *histories) Publication(_ context.Context, run carillon.Run) (*carillon.Publication, error) {
+func (h *histories) Publication(_ context.Context, run carillon.Run, _ string) (*carillon.Publication, error) {
 	if h.err != nil {
 		return nil, h.err
 	}
 	return h.publications[run], nil
+}
+
+func (h *histories) Publications(_ context.Context, run carillon.Run) ([]carillon.Publication, error) {
+	if h.err != nil {
+		return nil, h.err
+	}
+	return h.batches[run], nil
 }
 
 // published keeps the events of Carillon's own.

@@ -14,6 +14,8 @@ import (
 type AttemptInput struct {
 	// Run is the run whose history holds the event.
 	Run carillon.Run `json:"run"`
+	// EventID says which of that run's events.
+	EventID string `json:"event,omitempty"`
 	// Publication is the event; nil when it is to be read from Run's history.
 	Publication    *carillon.Publication `json:"publication,omitempty"`
 	SubscriptionID string                `json:"subscription"`
@@ -46,7 +48,7 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 	none := func(outcome carillon.Outcome, reason string) carillon.Attempt {
 		return carillon.Attempt{Outcome: outcome, StartedAt: a.now(), Error: reason}
 	}
-	pub, err := a.publication(ctx, in.Publication, in.Run)
+	pub, err := a.publication(ctx, in.Publication, in.Run, in.EventID)
 	switch {
 	case err == nil:
 	case carillon.CodeOf(err) == carillon.CodeUnavailable, ctx.Err() != nil:

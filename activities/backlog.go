@@ -78,10 +78,18 @@ func (a *Activities) Backlog(ctx context.Context, in BacklogInput) (BacklogResul
 		State: sub.State, Name: carillon.Clip(sub.Name, maxPlanName), Generation: sub.Generation,
 		Disable: sub.Retry.Disable, Delays: a.delays(sub.Retry.Schedule), Total: total,
 	}
+	ids := make([]string, len(rows))
+	for i, row := range rows {
+		ids[i] = row.EventID
+	}
+	owners, err := a.store.Owners(ctx, ids)
+	if err != nil {
+		return BacklogResult{}, err
+	}
 	for _, row := range rows {
 		out.Oldest = append(out.Oldest, carillon.Redelivery{
 			EventID: row.EventID, SubscriptionID: row.SubscriptionID, Number: row.Redeliveries + 1,
-			From: []carillon.DeliveryState{row.State}, Probe: true,
+			From: []carillon.DeliveryState{row.State}, Probe: true, Origin: owners[row.EventID].Run,
 		})
 	}
 	return out, nil

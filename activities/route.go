@@ -60,7 +60,7 @@ const maxPlanName = 60
 // in one transaction. A claim that the same run made before is read back and
 // never matched again, so a crash loses no subscription and adds none.
 func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, error) {
-	pub, err := a.publication(ctx, in.Publication, in.Run)
+	pub, err := a.publication(ctx, in.Publication, in.Run, "")
 	if err != nil {
 		return RouteResult{}, fmt.Errorf("read event: %w", err)
 	}
@@ -72,12 +72,39 @@ func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, err
 	if err != nil {
 		return RouteResult{}, err
 	}
+	rows := a.rows(pub, in.Run, matched)
+	claimed, err := a.store.Claim(ctx, carillon.Claim{
+		Publication: *pub, Run: in.Run, Deliveries: rows, ConditionErrors: conditionErrors,
+	})
+	if err != nil {
+		return RouteResult{}, fmt.Errorf("claim event %s: %w", pub.Event.ID, err)
+	}
+	if claimed.Result == carillon.ClaimDuplicate {
+		return RouteResult{Duplicate: true}, nil
+	}
+	// What was held at the look can be pending by the time of the claim.
+	rows = claimed.Deliveries
+	if claimed.Result == carillon.ClaimOwned {
+		rows, err = a.store.DeliveryPage(ctx, pub.Event.ID, in.Run.RunID, "", PageSize+1)
+		if err != nil {
+			return RouteResult{}, fmt.Errorf("read deliveries of %s: %w", pub.Event.ID, err)
+		}
+	}
+	page := a.plan(rows, snap)
+	return RouteResult{Plans: page.Plans, More: page.More, ConditionErrors: conditionErrors}, nil
+}
+
+// rows are the deliveries of an event that is new, the first page of them in
+// the run.
+func (a *Activities) rows(pub *carillon.Publication, run carillon.Run, matched []*entry) []carillon.Delivery {
 	now := a.now()
 	rows := make([]carillon.Delivery, len(matched))
 	for i, sub := range matched {
+		if i > 0 && i%PageSize == 0 {
+			run.WorkflowID = PageWorkflowID(carillon.EventWorkflowID(pub.Event.ID), i/PageSize+1)
+		}
 		rows[i] = carillon.Delivery{
-			EventID: pub.Event.ID, SubscriptionID: sub.ID, State: carillon.Pending,
-			Run:       carillon.Run{WorkflowID: pageID(in.Run.WorkflowID, i/PageSize), RunID: in.Run.RunID},
+			EventID: pub.Event.ID, SubscriptionID: sub.ID, State: carillon.Pending, Run: run,
 			EventType: pub.Event.Type, Channel: sub.Channel, Host: a.host(sub),
 			ReceivedAt: pub.ReceivedAt, UpdatedAt: now,
 		}
@@ -86,25 +113,7 @@ func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, err
 			rows[i].Error = reason
 		}
 	}
-	claimed, err := a.store.Claim(ctx, carillon.Claim{
-		Publication: *pub, Run: in.Run, Deliveries: rows, ConditionErrors: conditionErrors,
-	})
-	if err != nil {
-		return RouteResult{}, fmt.Errorf("claim event %s: %w", pub.Event.ID, err)
-	}
-	if claimed == carillon.ClaimDuplicate {
-		return RouteResult{Duplicate: true}, nil
-	}
-	// What was held at the look can be pending by the time of the claim.
-	held := func(d carillon.Delivery) bool { return d.State == carillon.Held }
-	if claimed == carillon.ClaimOwned || slices.ContainsFunc(rows, held) {
-		rows, err = a.store.DeliveryPage(ctx, pub.Event.ID, in.Run.RunID, "", PageSize+1)
-		if err != nil {
-			return RouteResult{}, fmt.Errorf("read deliveries of %s: %w", pub.Event.ID, err)
-		}
-	}
-	page := a.plan(rows, snap)
-	return RouteResult{Plans: page.Plans, More: page.More, ConditionErrors: conditionErrors}, nil
+	return rows
 }
 
 // PageInput asks for the deliveries that one page of a large fan-out has.
@@ -137,16 +146,8 @@ func (a *Activities) Page(ctx context.Context, in PageInput) (PageResult, error)
 	return a.plan(rows, snap), nil
 }
 
-// pageID names the run that sees a page of deliveries through: the event's own
-// run for the first.
-func pageID(eventRun string, page int) string {
-	if page == 0 {
-		return eventRun
-	}
-	return PageWorkflowID(eventRun, page+1)
-}
-
-// PageWorkflowID names the run of page n, from 2, of an event's deliveries.
+// PageWorkflowID names the run of page n of an event's deliveries. The event's
+// own run has page 1; where the event has none, page 1 has a run like the others.
 func PageWorkflowID(eventRun string, n int) string {
 	return fmt.Sprintf("%s/page/%d", eventRun, n)
 }
@@ -168,12 +169,17 @@ func (a *Activities) plan(rows []carillon.Delivery, snap *snapshot) PageResult {
 		if !ok {
 			continue
 		}
-		plans[i].Name = carillon.Clip(sub.Name, maxPlanName)
+		plans[i].describe(sub)
 		plans[i].Delays = a.delays(sub.Retry.Schedule)
-		plans[i].Disable = sub.Retry.Disable
-		plans[i].Generation = sub.Generation
 	}
 	return PageResult{Plans: plans, More: more}
+}
+
+// describe copies what a run goes by of a subscription.
+func (p *Plan) describe(sub *entry) {
+	p.Name = carillon.Clip(sub.Name, maxPlanName)
+	p.Disable = sub.Retry.Disable
+	p.Generation = sub.Generation
 }
 
 // delays draws each delay out by 0 to 10 %, so that deliveries which failed

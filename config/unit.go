@@ -25,6 +25,7 @@ var units = map[string]unit{
 	"port":      {"0 to 65535, where 0 takes a free one", readPort},
 	"URL":       {"an http or https URL without user, query and fragment", readURL},
 	"days":      {"days such as 90d, or hours such as 2160h, at least 1d; 0 is for ever", readDays},
+	"switch":    {"on or off", readSwitch},
 	"level":     {"debug, info, warn, error", readLevel},
 	"format":    {"text, json", readFormat},
 	"folder":    {"a path", readText},
@@ -63,6 +64,16 @@ func readURL(text string) (any, error) {
 		return nil, errors.New("this is not the address of a site")
 	}
 	return strings.TrimRight(text, "/"), nil
+}
+
+func readSwitch(text string) (any, error) {
+	switch text {
+	case "on":
+		return true, nil
+	case "off":
+		return false, nil
+	}
+	return nil, fmt.Errorf("%q is neither on nor off", text)
 }
 
 func readLevel(text string) (any, error) {

@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	insertEvent = `INSERT INTO events (id, type, source, actor, subject, scope, occurred_at, received_at, fingerprint,
-		workflow_id, owner_run, condition_errors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
+	insertEvents = `INSERT INTO events (id, type, source, actor, subject, scope, occurred_at, received_at, fingerprint,
+		workflow_id, owner_run, condition_errors) VALUES `
+	eventCount        = 12 // columns
 	insertEventScopes = `INSERT INTO event_scopes (scope_key, scope_value, received_at, event_id) VALUES `
 
 	eventColumns = `e.id, e.type, e.source, e.actor, e.subject, e.scope, e.occurred_at, e.received_at, e.fingerprint,
 		e.workflow_id, e.owner_run, e.condition_errors`
-	selectEvent      = `SELECT ` + eventColumns + ` FROM events e WHERE e.id = ?`
-	selectEventOwner = `SELECT owner_run FROM events WHERE id = ?`
+	selectEvent = `SELECT ` + eventColumns + ` FROM events e WHERE e.id = ?`
 
 	// One row in any case; the event's columns are empty when there is none.
 	selectAccepted = `SELECT c.version AS config_version, COALESCE(e.id, '') AS id, COALESCE(e.type, '') AS type,

@@ -60,14 +60,15 @@ func New(c client.Client, a *activities.Activities, changes ...Option) *Worker {
 	w.deliveries = worker.New(c, workflows.DeliveriesQueue, options)
 
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+	w.dispatch.RegisterWorkflowWithOptions(workflows.Batch, workflow.RegisterOptions{Name: workflows.BatchType})
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Recover, workflow.RegisterOptions{Name: workflows.RecoverType})
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Prune, workflow.RegisterOptions{Name: workflows.PruneType})
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Sweep, workflow.RegisterOptions{Name: workflows.SweepType})
 	for name, fn := range map[string]any{
 		activities.Route: a.Route, activities.Page: a.Page, activities.Attempt: a.Attempt,
 		activities.Record: a.Record, activities.Disable: a.Disable, activities.Reclaim: a.Reclaim,
-		activities.Backlog: a.Backlog,
-		activities.Prune:   a.Prune, activities.Sweep: a.Sweep,
+		activities.RouteBatch: a.RouteBatch, activities.AttemptBatch: a.AttemptBatch, activities.Backlog: a.Backlog,
+		activities.Prune: a.Prune, activities.Sweep: a.Sweep,
 	} {
 		w.dispatch.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

@@ -48,7 +48,7 @@ func (b *bundle) claimed(t *testing.T, id string, age time.Duration, state caril
 	for _, sub := range subscriptions {
 		c.Deliveries = append(c.Deliveries, carillon.Delivery{SubscriptionID: sub, State: state, Run: c.Run, Channel: "webhook"})
 	}
-	_, err := b.store.Claim(t.Context(), c)
+	_, _, err := b.store.Claim(t.Context(), c)
 	require.NoError(t, err)
 }
 

@@ -154,7 +154,7 @@ func TestEveryChangeNamesTheKeyThatMadeIt(t *testing.T) {
 			method: http.MethodPost, path: "/v1/keys", body: `{"name":"o","role":"operator"}`, header: as,
 		}))
 		b.ok(t, http.StatusNoContent, call{method: http.MethodDelete, path: "/v1/keys/" + other.ID, header: as})
-		_, err := b.deps.Store.(*store.Store).Claim(t.Context(), carillon.Claim{
+		_, _, err := b.deps.Store.(*store.Store).Claim(t.Context(), carillon.Claim{
 			Publication: carillon.Publication{Event: carillon.Event{ID: "evt_1", Type: "ping", Source: "s"}, ReceivedAt: now},
 			Run:         carillon.Run{WorkflowID: "event/evt_1", RunID: "run"},
 			Deliveries:  []carillon.Delivery{{EventID: "evt_1", SubscriptionID: "sub_1", State: carillon.Retrying}},

@@ -45,7 +45,7 @@ func TestNoDeliveryIsHeldUnseenWhileItsSubscriptionIsEnabled(t *testing.T) {
 			c.Deliveries[0].EventID = id
 			var wg sync.WaitGroup
 			wg.Go(func() {
-				if _, err := s.Claim(t.Context(), c); err != nil {
+				if _, _, err := s.Claim(t.Context(), c); err != nil {
 					t.Error(err)
 				}
 			})
@@ -115,7 +115,7 @@ func TestBacklogIsOldestFirstAndChoosesByStateAndTime(t *testing.T) {
 			c := newClaim(newEvent(fmt.Sprintf("evt_%d", n)), "run", "sub_1")
 			c.Publication.ReceivedAt = noon.Add(time.Duration(n) * time.Minute)
 			c.Deliveries[0].State = state
-			_, err := s.Claim(t.Context(), c)
+			_, _, err := s.Claim(t.Context(), c)
 			require.NoError(t, err)
 		}
 		ids := func(b carillon.Backlog, limit int) (all []string) {

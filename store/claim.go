@@ -3,6 +3,8 @@ package store
 import (
 	"cmp"
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -15,18 +17,17 @@ import (
 // unless the event has an owner already, and says whose it is. The deliveries'
 // event, type and ReceivedAt are the publication's. A delivery that is held for
 // a subscription which takes deliveries by now is written as pending.
-func (s *Store) Claim(ctx context.Context, c carillon.Claim) (carillon.ClaimResult, error) {
-	result := carillon.ClaimNew
+//
+// For a new claim it returns the config version that was in force, too: every
+// change that was committed before is in it.
+func (s *Store) Claim(ctx context.Context, c carillon.Claim) (result carillon.ClaimResult, configVersion int64, _ error) {
 	e := c.Publication.Event
 	err := s.write(ctx, func(tx *sqlx.Tx) error {
 		errs := c.ConditionErrors[:min(len(c.ConditionErrors), carillon.MaxConditionErrors)]
-		written, err := exec(ctx, tx, insertEvent, e.ID, e.Type, e.Source, e.Actor, e.Subject, asJSON(e.Scope),
+		version, err := get[int64](ctx, tx, insertEvent, e.ID, e.Type, e.Source, e.Actor, e.Subject, asJSON(e.Scope),
 			micros(e.Time), micros(c.Publication.ReceivedAt), c.Publication.Fingerprint, c.Run.WorkflowID, c.Run.RunID,
 			asJSON(errs))
-		if err != nil {
-			return err
-		}
-		if written == 0 {
+		if errors.Is(err, sql.ErrNoRows) {
 			owner, err := get[string](ctx, tx, selectEventOwner, e.ID)
 			if err != nil {
 				return err
@@ -37,15 +38,19 @@ func (s *Store) Claim(ctx context.Context, c carillon.Claim) (carillon.ClaimResu
 			}
 			return errRollback
 		}
+		if err != nil {
+			return err
+		}
+		result, configVersion = carillon.ClaimNew, version
 		if err := writeEventScopes(ctx, tx, c.Publication); err != nil {
 			return err
 		}
 		return writeDeliveries(ctx, tx, c)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("claim event %s: %w", e.ID, err)
+		return 0, 0, fmt.Errorf("claim event %s: %w", e.ID, err)
 	}
-	return result, nil
+	return result, configVersion, nil
 }
 
 func writeEventScopes(ctx context.Context, tx *sqlx.Tx, p carillon.Publication) error {

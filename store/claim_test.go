@@ -36,7 +36,7 @@ func newClaim(e carillon.Event, run string, subscriptions ...string) carillon.Cl
 
 func claim(t *testing.T, s *store.Store, e carillon.Event, run string, subscriptions ...string) {
 	t.Helper()
-	result, err := s.Claim(t.Context(), newClaim(e, run, subscriptions...))
+	result, _, err := s.Claim(t.Context(), newClaim(e, run, subscriptions...))
 	require.NoError(t, err)
 	require.Equal(t, carillon.ClaimNew, result)
 }
@@ -62,7 +62,7 @@ func TestAClaimIsReadAsItWasWritten(t *testing.T) {
 				SubscriptionID: fmt.Sprintf("sub_%d", i), Error: "no such key: \"x\"",
 			})
 		}
-		result, err := s.Claim(t.Context(), c)
+		result, _, err := s.Claim(t.Context(), c)
 		require.NoError(t, err)
 		require.Equal(t, carillon.ClaimNew, result)
 
@@ -117,7 +117,7 @@ func TestOfManyRunsThatClaimAnEventOneOwnsIt(t *testing.T) {
 		var group errgroup.Group
 		for i := range results {
 			group.Go(func() (err error) {
-				results[i], err = s.Claim(t.Context(), newClaim(newEvent("evt_1"), fmt.Sprint("run-", i), "sub_1", fmt.Sprint("sub_of_", i)))
+				results[i], _, err = s.Claim(t.Context(), newClaim(newEvent("evt_1"), fmt.Sprint("run-", i), "sub_1", fmt.Sprint("sub_of_", i)))
 				return err
 			})
 		}
@@ -153,14 +153,14 @@ func TestARunThatClaimsAgainChangesNothing(t *testing.T) {
 		before, err := s.EventDeliveries(t.Context(), "evt_1", "", 10)
 		require.NoError(t, err)
 
-		result, err := s.Claim(t.Context(), newClaim(newEvent("evt_1"), "run-1", "sub_1", "sub_2"))
+		result, _, err := s.Claim(t.Context(), newClaim(newEvent("evt_1"), "run-1", "sub_1", "sub_2"))
 		require.NoError(t, err)
 		require.Equal(t, carillon.ClaimOwned, result)
 		after, err := s.DeliveryPage(t.Context(), "evt_1", "run-1", "", 10)
 		require.NoError(t, err)
 		require.Equal(t, before, after)
 
-		result, err = s.Claim(t.Context(), newClaim(newEvent("evt_1"), "run-2", "sub_1"))
+		result, _, err = s.Claim(t.Context(), newClaim(newEvent("evt_1"), "run-2", "sub_1"))
 		require.NoError(t, err)
 		require.Equal(t, carillon.ClaimDuplicate, result)
 		none, err := s.DeliveryPage(t.Context(), "evt_1", "run-2", "", 10)
@@ -206,7 +206,7 @@ func TestAClaimThatFailsLeavesNothing(t *testing.T) {
 	t.Parallel()
 
 	eachStore(t, func(t *testing.T, s *store.Store) {
-		_, err := s.Claim(t.Context(), newClaim(newEvent("evt_1"), "run-1", "sub_1", "sub_2", "sub_1"))
+		_, _, err := s.Claim(t.Context(), newClaim(newEvent("evt_1"), "run-1", "sub_1", "sub_2", "sub_1"))
 		require.ErrorContains(t, err, "claim event evt_1")
 		_, err = s.Event(t.Context(), "evt_1")
 		require.Equal(t, carillon.CodeNotFound, carillon.CodeOf(err))

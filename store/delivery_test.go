@@ -100,7 +100,7 @@ func TestListDeliveries(t *testing.T) {
 			c.Publication.ReceivedAt = noon.Add(time.Duration(i) * time.Minute)
 			c.Deliveries[0].State = state
 			c.Deliveries[1].State = carillon.Succeeded
-			_, err := s.Claim(t.Context(), c)
+			_, _, err := s.Claim(t.Context(), c)
 			require.NoError(t, err)
 		}
 		all := []string{"5/2", "5/1", "4/2", "4/1", "3/2", "3/1", "2/2", "2/1", "1/2", "1/1", "0/2", "0/1"}

@@ -14,7 +14,8 @@ import (
 
 const (
 	insertEvent = `INSERT INTO events (id, type, source, actor, subject, scope, occurred_at, received_at, fingerprint,
-		workflow_id, owner_run, condition_errors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
+		workflow_id, owner_run, condition_errors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+		RETURNING (SELECT version FROM config WHERE id = 1)`
 	insertEventScopes = `INSERT INTO event_scopes (scope_key, scope_value, received_at, event_id) VALUES `
 
 	eventColumns = `e.id, e.type, e.source, e.actor, e.subject, e.scope, e.occurred_at, e.received_at, e.fingerprint,

@@ -27,7 +27,7 @@ func TestListEvents(t *testing.T) {
 			e.ID = fmt.Sprint("evt_", i)
 			c := newClaim(e, "run-1")
 			c.Publication.ReceivedAt = noon.Add(time.Duration(i/2) * time.Minute)
-			_, err := s.Claim(t.Context(), c)
+			_, _, err := s.Claim(t.Context(), c)
 			require.NoError(t, err)
 		}
 		scope := func(pairs ...string) map[string]string {

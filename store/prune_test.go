@@ -26,7 +26,7 @@ func aged(id string, age time.Duration, state carillon.DeliveryState, subscripti
 func write(t *testing.T, s *store.Store, claims ...carillon.Claim) {
 	t.Helper()
 	for _, c := range claims {
-		result, err := s.Claim(t.Context(), c)
+		result, _, err := s.Claim(t.Context(), c)
 		require.NoError(t, err)
 		require.Equal(t, carillon.ClaimNew, result)
 	}
@@ -160,10 +160,10 @@ func TestAnEventIsKnownAsLongAsItsRowIsKept(t *testing.T) {
 		pruneAll(t, s, noon.Add(-90*24*time.Hour), 1000)
 
 		kept.Run.RunID, gone.Run.RunID = "run-later", "run-later"
-		result, err := s.Claim(t.Context(), kept)
+		result, _, err := s.Claim(t.Context(), kept)
 		require.NoError(t, err)
 		require.Equal(t, carillon.ClaimDuplicate, result)
-		result, err = s.Claim(t.Context(), gone)
+		result, _, err = s.Claim(t.Context(), gone)
 		require.NoError(t, err)
 		require.Equal(t, carillon.ClaimNew, result)
 	})

@@ -51,6 +51,8 @@ func NewIndex(subscriptions []*Subscription) *Index {
 		byPattern: make(map[string]*places),
 	}
 	crowds := make(map[place]int)
+	// In order here, they are found in order.
+	subscriptions = slices.SortedFunc(slices.Values(subscriptions), byID)
 	for _, s := range subscriptions {
 		b.byID[s.ID] = s
 		for key, values := range s.Scope {
@@ -167,6 +169,10 @@ func (x *Index) Candidates(e *Event) []*Subscription {
 			found = append(found, s)
 		}
 	}
-	slices.SortFunc(found, func(a, b *Subscription) int { return cmp.Compare(a.ID, b.ID) })
+	if !slices.IsSortedFunc(found, byID) {
+		slices.SortFunc(found, byID)
+	}
 	return slices.Compact(found) // several patterns can name the type
 }
+
+func byID(a, b *Subscription) int { return cmp.Compare(a.ID, b.ID) }

@@ -119,9 +119,13 @@ func (d Database) OpenReader() (*sql.DB, error) {
 func (d Database) openSQLite(conns int, options url.Values) (*sql.DB, error) {
 	place := d.place
 	place.RawQuery = options.Encode()
-	db, err := sql.Open(string(SQLite), place.String())
+	known, err := sql.Open(string(SQLite), "") // opens nothing yet
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
+	}
+	db := sql.OpenDB(preparing{driver: known.Driver(), place: place.String()})
+	if err := known.Close(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), db.Close())
 	}
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)

@@ -2,6 +2,7 @@ package bench_test
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -81,7 +82,7 @@ func BenchmarkIndex(b *testing.B) {
 	for i := range all {
 		all[i] = matching.Prepare(carillon.Subscription{
 			ID: fmt.Sprintf("sub_%05d", i), EventTypes: []string{"package.*", "build.*"},
-			Scope: map[string][]string{"feed": {fmt.Sprint("feed-", i%100)}, "project": {fmt.Sprint(i)}},
+			Scope: map[string][]string{"feed": {fmt.Sprint("feed-", i%100)}, "project": {strconv.Itoa(i)}},
 		}, env, nil)
 	}
 	b.Run("make", func(b *testing.B) {

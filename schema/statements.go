@@ -41,8 +41,10 @@ type sqliteStmt interface {
 	driver.StmtQueryContext
 }
 
+// Driver implements [driver.Connector].
 func (p preparing) Driver() driver.Driver { return p.driver }
 
+// Connect implements [driver.Connector].
 func (p preparing) Connect(context.Context) (driver.Conn, error) {
 	opened, err := p.driver.Open(p.place)
 	if err != nil {

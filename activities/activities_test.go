@@ -103,7 +103,13 @@ func setup(t *testing.T, url string) *bundle {
 }
 
 // on returns activities on a store.
-func (b *bundle) on(t *testing.T, db *store.Store) *activities.Activities {
+func (b *bundle) on(t *testing.T, db activities.Store) *activities.Activities {
+	t.Helper()
+	return b.at(t, db, func() time.Time { return now })
+}
+
+// at returns activities on a store, by a clock.
+func (b *bundle) at(t *testing.T, db activities.Store, clock func() time.Time) *activities.Activities {
 	t.Helper()
 	env, err := conditions.New()
 	require.NoError(t, err)
@@ -111,7 +117,7 @@ func (b *bundle) on(t *testing.T, db *store.Store) *activities.Activities {
 	return activities.New(activities.Deps{
 		Store: db, Histories: b.histories, Publisher: b.published,
 		Channels: channels.NewRegistry(policy, time.Now), Conditions: env,
-		Now: func() time.Time { return now }, Jitter: func() float64 { return 0.5 },
+		Now: clock, Jitter: func() float64 { return 0.5 },
 		Observe: func(channel string, a carillon.Attempt) {
 			b.observed = append(b.observed, channel+" "+string(a.Outcome))
 		},

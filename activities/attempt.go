@@ -21,6 +21,9 @@ type AttemptInput struct {
 	SubscriptionID string                `json:"subscription"`
 	// Number counts from 1.
 	Number int `json:"number"`
+	// ConfigVersion is that of [RouteResult], of a first try; else the attempt
+	// asks the database for the subscription.
+	ConfigVersion int64 `json:"config_version,omitempty"`
 }
 
 // awayRetry is how soon an attempt that Carillon itself could not make, its
@@ -56,7 +59,7 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 	default:
 		return none(carillon.OutcomeReject, carillon.Clip("the event cannot be read: "+err.Error(), carillon.MaxErrorBytes))
 	}
-	sub, err := a.store.Subscription(ctx, in.SubscriptionID)
+	sub, err := a.subscription(ctx, in)
 	switch {
 	case carillon.CodeOf(err) == carillon.CodeNotFound:
 		return none(carillon.OutcomeCanceled, "the subscription was deleted")

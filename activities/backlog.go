@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/matching"
 )
 
 // ReclaimInput asks to hand a delivery to the run of its redelivery.
@@ -28,11 +29,11 @@ func (a *Activities) Reclaim(ctx context.Context, in ReclaimInput) (RouteResult,
 	if err != nil && carillon.CodeOf(err) != carillon.CodeNotFound {
 		return RouteResult{}, err
 	}
-	snap := &snapshot{byID: map[string]*entry{}}
+	var known []*entry
 	if err == nil { // else the attempt will say that it was deleted
-		snap.byID[sub.ID] = &entry{Subscription: sub}
+		known = append(known, &entry{Subscription: sub})
 	}
-	plans := a.plan([]carillon.Delivery{row}, snap).Plans
+	plans := a.plan([]carillon.Delivery{row}, &snapshot{index: matching.NewIndex(known)}).Plans
 	if in.Redelivery.Probe {
 		plans[0].Delays = nil
 	}

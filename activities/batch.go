@@ -49,6 +49,9 @@ type RouteBatchResult struct {
 	// Plans are what the deliveries of all events go by, one a subscription:
 	// pending, never tried, their delays without jitter.
 	Plans []Plan `json:"plans,omitempty"`
+	// ConfigVersion is the one in force at the claim: the first tries know what
+	// had changed by then.
+	ConfigVersion int64 `json:"config_version,omitempty"`
 	// Events are in the order of the publications.
 	Events []Routed `json:"events"`
 }
@@ -88,7 +91,7 @@ func (a *Activities) RouteBatch(ctx context.Context, in RouteBatchInput) (RouteB
 	for i := range pubs {
 		version = max(version, pubs[i].ConfigVersion)
 	}
-	snap, err := a.snapshots.atLeast(ctx, version, a.store, a.conditions)
+	snap, err := a.snapshots.atLeast(ctx, version)
 	if err != nil {
 		return RouteBatchResult{}, err
 	}
@@ -114,6 +117,7 @@ func (a *Activities) RouteBatch(ctx context.Context, in RouteBatchInput) (RouteB
 			Deliveries: a.rows(&pubs[i], carillon.Run{WorkflowID: first, RunID: in.Run.RunID}, matched),
 		}
 	}
+	began := a.now()
 	claimed, err := a.store.ClaimAll(ctx, claims)
 	if err != nil {
 		return RouteBatchResult{}, fmt.Errorf("claim %d events: %w", len(pubs), err)
@@ -132,6 +136,8 @@ func (a *Activities) RouteBatch(ctx context.Context, in RouteBatchInput) (RouteB
 			}
 			routed.ReadBack = a.plan(rows, snap).Plans
 		default:
+			out.ConfigVersion = claim.ConfigVersion
+			a.snapshots.confirm(claim.ConfigVersion, began)
 			for _, row := range claim.Deliveries {
 				n, ok := plans[row.SubscriptionID]
 				if !ok {
@@ -153,7 +159,7 @@ func (a *Activities) RouteBatch(ctx context.Context, in RouteBatchInput) (RouteB
 // steady is the plan of a delivery that is new, its delays without jitter.
 func (a *Activities) steady(row carillon.Delivery, snap *snapshot) Plan {
 	plan := Plan{Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host, State: carillon.Pending}
-	if sub, ok := snap.byID[row.SubscriptionID]; ok {
+	if sub, ok := snap.index.Get(row.SubscriptionID); ok {
 		plan.describe(sub)
 		plan.Delays = sub.Retry.Schedule
 	}
@@ -166,6 +172,8 @@ type AttemptBatchInput struct {
 	Run          carillon.Run           `json:"run"`
 	Publications []carillon.Publication `json:"publications"`
 	Tries        []Try                  `json:"tries"`
+	// ConfigVersion is that of [RouteBatchResult].
+	ConfigVersion int64 `json:"config_version,omitempty"`
 }
 
 // Try is one delivery to try: the event's place among the publications, and
@@ -204,6 +212,7 @@ func (a *Activities) AttemptBatch(ctx context.Context, in AttemptBatchInput) (At
 					event := &in.Publications[try.Event]
 					attempt, _ := a.Attempt(ctx, AttemptInput{
 						Run: in.Run, Publication: event, SubscriptionID: try.Subscription, Number: 1,
+						ConfigVersion: in.ConfigVersion,
 					})
 					attempt.EventID = event.Event.ID
 					made.add(attempt)

@@ -1,11 +1,9 @@
 package activities
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/carillon-dev/carillon"
@@ -31,6 +29,10 @@ type RouteResult struct {
 	// ConditionErrors are subscriptions whose condition could not be
 	// evaluated, which counts as no match.
 	ConditionErrors []carillon.ConditionError `json:"condition_errors,omitempty"`
+	// ConfigVersion was in force when the deliveries were written: their first
+	// attempts know every change up to it. 0 when that was another time, which
+	// leaves it to them to ask.
+	ConfigVersion int64 `json:"config_version,omitempty"`
 }
 
 // Plan is what a run needs to see one delivery through. It never holds a
@@ -64,7 +66,7 @@ func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, err
 	if err != nil {
 		return RouteResult{}, fmt.Errorf("read event: %w", err)
 	}
-	snap, err := a.snapshots.atLeast(ctx, pub.ConfigVersion, a.store, a.conditions)
+	snap, err := a.snapshots.atLeast(ctx, pub.ConfigVersion)
 	if err != nil {
 		return RouteResult{}, err
 	}
@@ -73,6 +75,7 @@ func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, err
 		return RouteResult{}, err
 	}
 	rows := a.rows(pub, in.Run, matched)
+	began := a.now()
 	claimed, err := a.store.Claim(ctx, carillon.Claim{
 		Publication: *pub, Run: in.Run, Deliveries: rows, ConditionErrors: conditionErrors,
 	})
@@ -90,8 +93,13 @@ func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, err
 			return RouteResult{}, fmt.Errorf("read deliveries of %s: %w", pub.Event.ID, err)
 		}
 	}
+	if claimed.Result == carillon.ClaimNew {
+		a.snapshots.confirm(claimed.ConfigVersion, began)
+	}
 	page := a.plan(rows, snap)
-	return RouteResult{Plans: page.Plans, More: page.More, ConditionErrors: conditionErrors}, nil
+	return RouteResult{
+		Plans: page.Plans, More: page.More, ConditionErrors: conditionErrors, ConfigVersion: claimed.ConfigVersion,
+	}, nil
 }
 
 // rows are the deliveries of an event that is new, the first page of them in
@@ -131,19 +139,29 @@ type PageInput struct {
 type PageResult struct {
 	Plans []Plan `json:"plans"`
 	More  bool   `json:"more,omitempty"`
+	// ConfigVersion is that of [RouteResult].
+	ConfigVersion int64 `json:"config_version,omitempty"`
 }
 
 // Page reads one page of the deliveries that Route wrote.
 func (a *Activities) Page(ctx context.Context, in PageInput) (PageResult, error) {
-	snap, err := a.snapshots.atLeast(ctx, in.ConfigVersion, a.store, a.conditions)
+	snap, err := a.snapshots.atLeast(ctx, in.ConfigVersion)
 	if err != nil {
 		return PageResult{}, err
 	}
+	now := a.now()
+	version, err := a.store.ConfigVersion(ctx)
+	if err != nil {
+		return PageResult{}, err
+	}
+	a.snapshots.confirm(version, now)
 	rows, err := a.store.DeliveryPage(ctx, in.EventID, in.Owner, in.After, PageSize+1)
 	if err != nil {
 		return PageResult{}, fmt.Errorf("read deliveries of %s: %w", in.EventID, err)
 	}
-	return a.plan(rows, snap), nil
+	page := a.plan(rows, snap)
+	page.ConfigVersion = version
+	return page, nil
 }
 
 // PageWorkflowID names the run of page n of an event's deliveries. The event's
@@ -165,7 +183,7 @@ func (a *Activities) plan(rows []carillon.Delivery, snap *snapshot) PageResult {
 			Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host,
 			State: row.State, Attempts: row.Attempts, NextAt: row.NextAt, FirstFailedAt: row.FirstFailedAt,
 		}
-		sub, ok := snap.byID[row.SubscriptionID]
+		sub, ok := snap.index.Get(row.SubscriptionID)
 		if !ok {
 			continue
 		}
@@ -208,7 +226,7 @@ func (s *snapshot) match(ctx context.Context, pub *carillon.Publication) ([]*ent
 	}
 	var matched []*entry
 	var failures []carillon.ConditionError
-	for _, sub := range s.entries {
+	for _, sub := range s.index.Candidates(event) {
 		failed, err := sub.Decide(ctx, event)
 		if noAnswer, ok := errors.AsType[*matching.NoAnswerError](err); ok {
 			if len(failures) < carillon.MaxConditionErrors {
@@ -222,6 +240,5 @@ func (s *snapshot) match(ctx context.Context, pub *carillon.Publication) ([]*ent
 			matched = append(matched, sub)
 		}
 	}
-	slices.SortFunc(matched, func(x, y *entry) int { return cmp.Compare(x.ID, y.ID) })
 	return matched, failures, nil
 }

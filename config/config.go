@@ -40,6 +40,8 @@ type Config struct {
 
 	Retention time.Duration `env:"CARILLON_RETENTION" unit:"days" default:"90d" doc:"For how long the index keeps events and deliveries, from when the event was received. Deliveries under way or held, and the last 50 of each subscription, stay whatever their age. A repeated post of an event is known as such for as long as its row is kept."`
 
+	CachedRuns int `env:"CARILLON_CACHED_RUNS" unit:"runs" derived:"one for each 4 MiB of memory, from 50 to 2000" doc:"How many runs a worker keeps in memory between their tasks. One that was dropped is read again from its history when it goes on. A run holds what it was started with and what it read of it, together up to 1 MiB for the largest events: with the default, those take a quarter of the memory. Memory is the least of GOMEMLIMIT, the limits of the control group and what the machine has."`
+
 	DevTemporalPort    int `env:"CARILLON_DEV_TEMPORAL_PORT" unit:"port" default:"7233" doc:"Port of the Temporal server that carillon dev starts."`
 	DevTemporalWebPort int `env:"CARILLON_DEV_TEMPORAL_WEB_PORT" unit:"port" default:"8233" doc:"Port of the Temporal Web that carillon dev starts."`
 	DevReceiverPort    int `env:"CARILLON_DEV_RECEIVER_PORT" unit:"port" default:"8081" doc:"Port of the receiver that carillon dev starts."`

@@ -26,6 +26,7 @@ var units = map[string]unit{
 	"URL":       {"an http or https URL without user, query and fragment", readURL},
 	"days":      {"days such as 90d, or hours such as 2160h, at least 1d; 0 is for ever", readDays},
 	"switch":    {"on or off", readSwitch},
+	"runs":      {"10 to 100000", readRuns},
 	"level":     {"debug, info, warn, error", readLevel},
 	"format":    {"text, json", readFormat},
 	"folder":    {"a path", readText},
@@ -96,6 +97,14 @@ func readFormat(text string) (any, error) {
 		return text, nil
 	}
 	return nil, fmt.Errorf("%q is not a format", text)
+}
+
+func readRuns(text string) (any, error) {
+	runs, err := strconv.Atoi(text)
+	if err != nil || runs < 10 || runs > 100_000 {
+		return nil, fmt.Errorf("%q is no such number", text)
+	}
+	return runs, nil
 }
 
 const (

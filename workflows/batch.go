@@ -82,6 +82,7 @@ type batch struct {
 	attributes   bool
 
 	routed     []activities.Routed
+	routedAt   int64 // the config version that the first tries know at least
 	deliveries []*shared // ordered by event
 	result     BatchResult
 }
@@ -102,7 +103,7 @@ func (b *batch) route(ctx workflow.Context) error {
 	if err := must(ctx, activities.RouteBatch, local, regular, &out, routeTimeout, batchSummary(b.publications)); err != nil {
 		return err
 	}
-	b.routed = out.Events
+	b.routed, b.routedAt = out.Events, out.ConfigVersion
 	for n, event := range b.routed {
 		b.result.ConditionErrors += event.ConditionErrors
 		switch {
@@ -212,7 +213,7 @@ func (b *batch) firstTries(ctx workflow.Context) {
 			StartToCloseTimeout: 2 * attemptTimeout, ScheduleToCloseTimeout: queueTimeout, RetryPolicy: once,
 			Summary: attemptsSummary(len(tries)),
 		}), activities.AttemptBatch, activities.AttemptBatchInput{
-			Run: b.owner, Publications: b.publications, Tries: tries,
+			Run: b.owner, Publications: b.publications, Tries: tries, ConfigVersion: b.routedAt,
 		}).Get(ctx, &out)
 		if temporal.IsCanceledError(err) || ctx.Err() != nil && len(out.Attempts) == 0 {
 			return // settle ends what was not tried

@@ -50,6 +50,7 @@ func (d *dispatch) tryLocally(ctx workflow.Context, dl *delivery) workflow.Futur
 	})
 	return workflow.ExecuteLocalActivity(ctx, activities.Attempt, activities.AttemptInput{
 		Run: d.self, EventID: d.eventID, Publication: d.publication, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
+		ConfigVersion: d.routedAt,
 	})
 }
 

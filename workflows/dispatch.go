@@ -111,7 +111,10 @@ type dispatch struct {
 	eventType     string
 	summary       string
 	configVersion int64
-	attributes    bool
+	// routedAt is the config version that the first tries know at least; 0 when
+	// they are to ask.
+	routedAt   int64
+	attributes bool
 
 	deliveries []*delivery // ordered by subscription
 	more       bool        // there are deliveries after these
@@ -157,7 +160,7 @@ func (d *dispatch) route(ctx workflow.Context) error {
 		if err := must(ctx, activities.Page, in, in, &out, bookTimeout, "read deliveries"); err != nil {
 			return err
 		}
-		plans, d.more = out.Plans, out.More
+		plans, d.more, d.routedAt = out.Plans, out.More, out.ConfigVersion
 	case d.redelivery != nil:
 		var out activities.RouteResult
 		in := activities.ReclaimInput{Redelivery: *d.redelivery, Run: d.owner}
@@ -174,7 +177,7 @@ func (d *dispatch) route(ctx workflow.Context) error {
 		if err := must(ctx, activities.Route, local, regular, &out, routeTimeout, d.summary); err != nil {
 			return err
 		}
-		plans, d.more = out.Plans, out.More
+		plans, d.more, d.routedAt = out.Plans, out.More, out.ConfigVersion
 		d.result.Duplicate = out.Duplicate
 		d.result.ConditionErrors = len(out.ConditionErrors)
 		d.shown.conditionErrors = out.ConditionErrors

@@ -25,11 +25,7 @@ func BenchmarkDelivery(b *testing.B) {
 
 func benchmarkDelivery(b *testing.B, databaseURL string, deliveries int) {
 	b.Helper()
-	ring, err := seal.NewRing(seal.NewKey())
-	require.NoError(b, err)
-	s, err := store.Open(b.Context(), databaseURL, ring)
-	require.NoError(b, err)
-	b.Cleanup(func() { require.NoError(b, s.Close()) })
+	s := openBench(b, databaseURL)
 	subscriptions := make([]string, deliveries)
 	for i := range subscriptions {
 		subscriptions[i] = fmt.Sprint("sub_", i)
@@ -50,4 +46,47 @@ func benchmarkDelivery(b *testing.B, databaseURL string, deliveries int) {
 		_, err = s.Record(b.Context(), event.ID, claim.Deliveries)
 		require.NoError(b, err)
 	}
+}
+
+// BenchmarkChanges brings a copy of ten thousand subscriptions up to date: a new
+// one at the start of a process, after a change, and after a deletion.
+func BenchmarkChanges(b *testing.B) {
+	s := openBench(b, dbtest.SQLite(b))
+	var c replica
+	for i := range 10_000 {
+		_, err := s.CreateSubscription(b.Context(), newSubscription(fmt.Sprintf("sub_%05d", i)), "admin")
+		require.NoError(b, err)
+	}
+	require.NoError(b, c.follow(b.Context(), s))
+	b.Run("all", func(b *testing.B) {
+		for b.Loop() {
+			require.NoError(b, new(replica).follow(b.Context(), s))
+		}
+	})
+	b.Run("one", func(b *testing.B) {
+		for b.Loop() {
+			_, err := s.UpdateSubscription(b.Context(), newSubscription("sub_05000"), 0, "admin")
+			require.NoError(b, err)
+			require.NoError(b, c.follow(b.Context(), s))
+		}
+	})
+	b.Run("a deletion", func(b *testing.B) {
+		for b.Loop() {
+			require.NoError(b, s.DeleteSubscription(b.Context(), "sub_05000", 0, "admin", noon))
+			require.NoError(b, c.follow(b.Context(), s))
+			_, err := s.CreateSubscription(b.Context(), newSubscription("sub_05000"), "admin")
+			require.NoError(b, err)
+			require.NoError(b, c.follow(b.Context(), s))
+		}
+	})
+}
+
+func openBench(b *testing.B, databaseURL string) *store.Store {
+	b.Helper()
+	ring, err := seal.NewRing(seal.NewKey())
+	require.NoError(b, err)
+	s, err := store.Open(b.Context(), databaseURL, ring)
+	require.NoError(b, err)
+	b.Cleanup(func() { require.NoError(b, s.Close()) })
+	return s
 }

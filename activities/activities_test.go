@@ -41,6 +41,15 @@ type bundle struct {
 	observed  []string
 }
 
+// meter takes what is counted.
+type meter struct{}
+
+func (meter) InFlight(int) {}
+
+func (meter) Throttled() {}
+
+func (meter) Breaker(carillon.HealthState) {}
+
 // histories answers with events that runs carry.
 type histories struct {
 	publications map[carillon.Run]*carillon.Publication
@@ -58,7 +67,9 @@ func (h *histories) Publication(_ context.Context, run carillon.Run) (*carillon.
 type published struct {
 	mu     sync.Mutex
 	events []carillon.Event
-	err    error
+	// watched are the subscriptions whose breakers are to be probed.
+	watched []string
+	err     error
 }
 
 func (p *published) Publish(_ context.Context, e carillon.Event, _ string) (carillon.Run, error) {
@@ -66,6 +77,13 @@ func (p *published) Publish(_ context.Context, e carillon.Event, _ string) (cari
 	defer p.mu.Unlock()
 	p.events = append(p.events, e)
 	return carillon.Run{WorkflowID: "event/" + e.ID}, p.err
+}
+
+func (p *published) Watch(_ context.Context, subscription string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watched = append(p.watched, subscription)
+	return p.err
 }
 
 func (p *published) types() []string {
@@ -107,7 +125,8 @@ func (b *bundle) on(t *testing.T, db *store.Store) *activities.Activities {
 		Observe: func(channel string, a carillon.Attempt) {
 			b.observed = append(b.observed, channel+" "+string(a.Outcome))
 		},
-		Log: slog.New(slog.DiscardHandler),
+		Meter: meter{},
+		Log:   slog.New(slog.DiscardHandler),
 	})
 }
 

@@ -19,6 +19,8 @@ type AttemptInput struct {
 	SubscriptionID string                `json:"subscription"`
 	// Number counts from 1.
 	Number int `json:"number"`
+	// Probe is of a recovery, which tries also while the breaker is open.
+	Probe bool `json:"probe,omitempty"`
 }
 
 // awayRetry is how soon an attempt that Carillon itself could not make, its
@@ -62,19 +64,46 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 		return a.away("the database is away")
 	case sub.Unreadable:
 		return a.away("the endpoint cannot be opened: CARILLON_SECRET_KEY lacks the key that sealed it")
-	case sub.State != carillon.Enabled:
-		return none(carillon.OutcomeHeld, "the subscription is "+string(sub.State))
+	}
+	if reason, held := sub.Held(); held && (sub.State != carillon.Enabled || !in.Probe) {
+		return none(carillon.OutcomeHeld, reason)
 	}
 	sender, ok := a.channels[sub.Channel]
 	if !ok {
 		return none(carillon.OutcomeReject, fmt.Sprintf("there is no channel %q", sub.Channel))
 	}
+	place := a.bulkheads.enter(ctx, sub.ID)
+	if place == nil {
+		return a.crowded()
+	}
+	// It can have opened while the attempt waited for its place.
+	if !in.Probe && a.isOpen(ctx, sub.ID) {
+		place.leave()
+		return none(carillon.OutcomeHeld, "its endpoint's breaker is open")
+	}
+	failed := true // also when the sender panics
+	a.meter.InFlight(1)
+	defer func() {
+		a.meter.InFlight(-1)
+		place.done(failed)
+	}()
 	result := sender.Attempt(ctx, channels.Message{
 		Event: pub.Event, Endpoint: sub.Endpoint, Format: sub.Format, Number: in.Number,
 	})
+	failed = result.Outcome == carillon.OutcomeRetry || result.Outcome == carillon.OutcomeGone
 	result.EventID = pub.Event.ID
 	a.observe(sub.Channel, result)
 	return result
+}
+
+// crowded is an attempt that found no place at its endpoint.
+func (a *Activities) crowded() carillon.Attempt {
+	a.meter.Throttled()
+	after := crowdedRetry + time.Duration(float64(crowdedRetry)*a.jitter()).Round(time.Millisecond)
+	return carillon.Attempt{
+		Outcome: carillon.OutcomeThrottled, StartedAt: a.now(), RetryAfter: carillon.Duration(after),
+		Error: fmt.Sprintf("%d attempts at its endpoint are under way", maxInFlight),
+	}
 }
 
 func (a *Activities) away(reason string) carillon.Attempt {

@@ -66,7 +66,7 @@ func New(c client.Client, a *activities.Activities, changes ...Option) *Worker {
 	for name, fn := range map[string]any{
 		activities.Route: a.Route, activities.Page: a.Page, activities.Attempt: a.Attempt,
 		activities.Record: a.Record, activities.Disable: a.Disable, activities.Reclaim: a.Reclaim,
-		activities.Backlog: a.Backlog,
+		activities.Backlog: a.Backlog, activities.Probed: a.Probed,
 		activities.Prune:   a.Prune, activities.Sweep: a.Sweep,
 	} {
 		w.dispatch.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})

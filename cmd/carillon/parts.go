@@ -75,10 +75,12 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if p.store, err = store.Open(ctx, cfg.DatabaseURL.Reveal(), ring); err != nil {
 		return nil, usagef("CARILLON_DATABASE_URL: %w", err)
 	}
+	p.metrics.MustRegister(&healthMetrics{store: p.store, log: log})
 	p.publisher = workflows.NewPublisher(p.temporal, dataConverter, p.namespace, p.store, time.Now, log)
 	p.activities = activities.New(activities.Deps{
 		Store: p.store, Histories: p.histories, Publisher: p.publisher, Channels: p.channels,
 		Conditions: p.conditions, Now: time.Now, Jitter: rand.Float64, Observe: newAttemptMetrics(p.metrics), Log: log,
+		Meter: newEndpointMetrics(p.metrics),
 		Runs: p.histories,
 	})
 	return p, nil

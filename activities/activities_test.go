@@ -115,10 +115,16 @@ func setup(t *testing.T, url string) *bundle {
 // on returns activities on a store.
 func (b *bundle) on(t *testing.T, db *store.Store) *activities.Activities {
 	t.Helper()
+	return b.with(t, db, func(*activities.Deps) {})
+}
+
+// with returns activities with other parts.
+func (b *bundle) with(t *testing.T, db *store.Store, change func(*activities.Deps)) *activities.Activities {
+	t.Helper()
 	env, err := conditions.New()
 	require.NoError(t, err)
 	policy := safehttp.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
-	return activities.New(activities.Deps{
+	deps := activities.Deps{
 		Store: db, Histories: b.histories, Publisher: b.published,
 		Channels: channels.NewRegistry(policy, time.Now), Conditions: env,
 		Now: func() time.Time { return now }, Jitter: func() float64 { return 0.5 },
@@ -127,7 +133,9 @@ func (b *bundle) on(t *testing.T, db *store.Store) *activities.Activities {
 		},
 		Meter: meter{},
 		Log:   slog.New(slog.DiscardHandler),
-	})
+	}
+	change(&deps)
+	return activities.New(deps)
 }
 
 // subscribe saves a subscription to everything, changed by edit.

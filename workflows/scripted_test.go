@@ -223,7 +223,7 @@ func registerScripted(r interface {
 		activities.Route: s.Route, activities.Page: s.Page, activities.Attempt: s.Attempt,
 		activities.Record: s.Record, activities.Disable: s.Disable, activities.Reclaim: s.Reclaim,
 		activities.Backlog: s.Backlog, activities.Probed: s.Probed,
-		activities.Prune:   s.Prune, activities.Sweep: s.Sweep,
+		activities.Prune: s.Prune, activities.Sweep: s.Sweep,
 	} {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

@@ -111,7 +111,7 @@ func branches() []branch {
 				Subscription: "sub_a", Requests: []workflows.RecoverRequest{{Backlog: carillon.Backlog{SubscriptionID: "sub_a"}}},
 			}},
 		{name: "recover-breaker", script: &scripted{
-			route: short(0, "sub_a"), backlog: 3, openSince: start, probeAt: start, replies: replies(failing(), delivered()),
+			route: short(0, "sub_a"), backlog: 3, probes: 3, openSince: start, probeAt: start, replies: replies(failing(), delivered()),
 		}, kind: workflows.RecoverType, input: opened},
 		{name: "recover-half-open", script: &scripted{openSince: start, probeAt: start}, kind: workflows.RecoverType, input: opened},
 		{name: "slow", script: &scripted{route: slow, replies: replies(failing(), delivered())}},

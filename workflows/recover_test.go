@@ -49,7 +49,7 @@ func (b *backlog) Backlog(_ context.Context, in activities.BacklogInput) (activi
 		OpenSince: b.openSince, ProbeAt: b.probeAt}
 	b.looks++
 	if b.onLook != nil {
-		b.onLook(b.looks)
+		defer b.onLook(b.looks)
 	}
 	for n := range min(b.held, in.Limit) {
 		out.Oldest = append(out.Oldest, carillon.Redelivery{

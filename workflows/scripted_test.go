@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -35,7 +36,8 @@ type scripted struct {
 	// one stays.
 	replies map[string][]carillon.Attempt
 	// backlog is how many deliveries Backlog finds; redeliveries counts them.
-	backlog, redeliveries int
+	// probes is how many may fail; 1 when it is 0.
+	backlog, redeliveries, probes int
 	// openSince and probeAt are those of an open breaker, which Backlog tells and
 	// Probed changes.
 	openSince, probeAt time.Time
@@ -193,7 +195,7 @@ func (s *scripted) after(subscription string) []time.Duration {
 func (s *scripted) Backlog(ctx context.Context, _ activities.BacklogInput) (activities.BacklogResult, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := activities.BacklogResult{State: carillon.Enabled, Total: s.backlog, Delays: []carillon.Duration{carillon.Duration(time.Second)},
+	out := activities.BacklogResult{State: carillon.Enabled, Total: s.backlog, Delays: slices.Repeat([]carillon.Duration{carillon.Duration(time.Second)}, max(1, s.probes)),
 		OpenSince: s.openSince, ProbeAt: s.probeAt}
 	if s.backlog > 0 {
 		s.backlog--

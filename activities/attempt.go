@@ -72,9 +72,9 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 	if !ok {
 		return none(carillon.OutcomeReject, fmt.Sprintf("there is no channel %q", sub.Channel))
 	}
-	place := a.bulkheads.enter(ctx, sub.ID)
+	place, after := a.bulkheads.enter(ctx, sub.ID)
 	if place == nil {
-		return a.crowded()
+		return a.crowded(after)
 	}
 	// It can have opened while the attempt waited for its place.
 	if !in.Probe && a.isOpen(ctx, sub.ID) {
@@ -97,11 +97,10 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 }
 
 // crowded is an attempt that found no place at its endpoint.
-func (a *Activities) crowded() carillon.Attempt {
+func (a *Activities) crowded(after time.Duration) carillon.Attempt {
 	a.meter.Throttled()
-	after := crowdedRetry + time.Duration(float64(crowdedRetry)*a.jitter()).Round(time.Millisecond)
 	return carillon.Attempt{
-		Outcome: carillon.OutcomeThrottled, StartedAt: a.now(), RetryAfter: carillon.Duration(after),
+		Outcome: carillon.OutcomeThrottled, StartedAt: a.now(), RetryAfter: carillon.Duration(after.Round(time.Millisecond)),
 		Error: fmt.Sprintf("%d attempts at its endpoint are under way", maxInFlight),
 	}
 }

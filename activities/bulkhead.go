@@ -22,9 +22,11 @@ const (
 	// recordWait is how long a failed attempt keeps its place if its record does
 	// not come, as when another worker writes it.
 	recordWait = 250 * time.Millisecond
-	// crowdedRetry is how soon an attempt without a place is due again; as much
-	// again is drawn.
-	crowdedRetry = 5 * time.Second
+	// crowdedRetry is how soon an attempt without a place is due again at the
+	// earliest, and crowdedSpacing is between two of an endpoint: each costs a
+	// timer and a task, and hundreds that come back together would delay others.
+	crowdedRetry   = 5 * time.Second
+	crowdedSpacing = 100 * time.Millisecond
 )
 
 // bulkheads bound what is in flight to each endpoint. They are in memory, and
@@ -45,6 +47,8 @@ type bulkhead struct {
 	waiting    []chan *place // the oldest first
 	// slow says that the last attempt was.
 	slow bool
+	// turn is when the last one that was turned away is due again.
+	turn time.Time
 }
 
 // place is one attempt's permission.
@@ -57,8 +61,9 @@ type place struct {
 
 func newBulkheads() *bulkheads { return &bulkheads{endpoints: map[string]*bulkhead{}} }
 
-// enter takes a place at an endpoint; nil when there is none now.
-func (b *bulkheads) enter(ctx context.Context, id string) *place {
+// enter takes a place at an endpoint; nil when there is none now,
+// and after how long to come again.
+func (b *bulkheads) enter(ctx context.Context, id string) (p *place, after time.Duration) {
 	b.mu.Lock()
 	e := b.endpoints[id]
 	if e == nil {
@@ -67,13 +72,13 @@ func (b *bulkheads) enter(ctx context.Context, id string) *place {
 	}
 	if e.taken < maxInFlight && len(e.waiting) == 0 {
 		e.taken++
-		p := e.begin(b, id)
+		p = e.begin(b, id)
 		b.mu.Unlock()
-		return p
+		return p, 0
 	}
 	if e.isSlow() {
-		b.mu.Unlock()
-		return nil
+		defer b.mu.Unlock()
+		return nil, e.turnAway()
 	}
 	turn := make(chan *place, 1)
 	e.waiting = append(e.waiting, turn)
@@ -83,7 +88,7 @@ func (b *bulkheads) enter(ctx context.Context, id string) *place {
 	defer timer.Stop()
 	select {
 	case p := <-turn:
-		return p
+		return p, 0
 	case <-timer.C:
 	case <-ctx.Done():
 	}
@@ -91,9 +96,18 @@ func (b *bulkheads) enter(ctx context.Context, id string) *place {
 	defer b.mu.Unlock()
 	if i := slices.Index(e.waiting, turn); i >= 0 {
 		e.waiting = slices.Delete(e.waiting, i, i+1)
-		return nil
+		return nil, e.turnAway()
 	}
-	return <-turn // given in the same moment
+	return <-turn, 0 // given in the same moment
+}
+
+func (e *bulkhead) turnAway() time.Duration {
+	now := time.Now()
+	e.turn = e.turn.Add(crowdedSpacing)
+	if earliest := now.Add(crowdedRetry); e.turn.Before(earliest) {
+		e.turn = earliest
+	}
+	return e.turn.Sub(now)
 }
 
 func (e *bulkhead) begin(b *bulkheads, id string) *place {

@@ -14,7 +14,7 @@ func fill(t *testing.T, b *bulkheads, id string) []*place {
 	t.Helper()
 	places := make([]*place, maxInFlight)
 	for i := range places {
-		places[i] = b.enter(t.Context(), id)
+		places[i], _ = b.enter(t.Context(), id)
 		require.NotNil(t, places[i])
 	}
 	return places
@@ -28,15 +28,17 @@ func TestAnEndpointHasEightAttemptsInFlight(t *testing.T) {
 		fill(t, b, "sub_b") // is another endpoint
 
 		begin := time.Now()
-		require.Nil(t, b.enter(t.Context(), "sub_a"), "all are taken")
+		p, after := b.enter(t.Context(), "sub_a")
+		require.Nil(t, p, "all are taken")
 		require.Equal(t, slotWait, time.Since(begin), "it waited for one")
+		require.Equal(t, crowdedRetry, after)
 
 		var order []int
 		var mu sync.Mutex
 		var wg sync.WaitGroup
 		for n := range 3 {
 			wg.Go(func() {
-				p := b.enter(t.Context(), "sub_a")
+				p, _ := b.enter(t.Context(), "sub_a")
 				mu.Lock()
 				defer mu.Unlock()
 				order = append(order, n)
@@ -63,14 +65,18 @@ func TestNobodyWaitsForASlowEndpoint(t *testing.T) {
 		time.Sleep(slowAfter + time.Millisecond)
 		require.True(t, b.slow("sub_a"), "its oldest attempt hangs")
 		begin := time.Now()
-		require.Nil(t, b.enter(t.Context(), "sub_a"))
+		for n := range 3 {
+			p, after := b.enter(t.Context(), "sub_a")
+			require.Nil(t, p)
+			require.Equal(t, crowdedRetry+time.Duration(n)*crowdedSpacing, after, "they come back one by one")
+		}
 		require.Equal(t, begin, time.Now(), "at once")
 
 		for _, p := range places {
 			p.done(false)
 		}
 		require.True(t, b.slow("sub_a"), "its last attempt was")
-		p := b.enter(t.Context(), "sub_a")
+		p, _ := b.enter(t.Context(), "sub_a")
 		require.NotNil(t, p)
 		p.done(false)
 		require.False(t, b.slow("sub_a"), "an attempt that was quick brings it back")
@@ -115,7 +121,10 @@ func TestAPlaceGivenInTheMomentOfGivingUpIsTaken(t *testing.T) {
 		const waiters = 50
 		got := make(chan *place, waiters)
 		for range waiters {
-			go func() { got <- b.enter(t.Context(), "sub_a") }()
+			go func() {
+				p, _ := b.enter(t.Context(), "sub_a")
+				got <- p
+			}()
 		}
 		time.Sleep(slotWait) // in the very moment that they stop to wait
 		places[0].done(false)

@@ -62,7 +62,7 @@ func TestNobodyWaitsForASlowEndpoint(t *testing.T) {
 		b := newBulkheads()
 		places := fill(t, b, "sub_a")
 		require.False(t, b.slow("sub_a"))
-		time.Sleep(slowAfter + time.Millisecond)
+		<-time.After(slowAfter + time.Millisecond)
 		require.True(t, b.slow("sub_a"), "its oldest attempt hangs")
 		begin := time.Now()
 		for n := range 3 {
@@ -108,7 +108,7 @@ func TestAFailedAttemptKeepsItsPlaceUntilItIsRecorded(t *testing.T) {
 		require.Equal(t, recordWait, <-entered, "another worker records the rest")
 		b.recorded("sub_a")
 		b.recorded("sub_unknown")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		require.Equal(t, 2, b.endpoints["sub_a"].taken)
 	})
 }
@@ -126,7 +126,7 @@ func TestAPlaceGivenInTheMomentOfGivingUpIsTaken(t *testing.T) {
 				got <- p
 			}()
 		}
-		time.Sleep(slotWait) // in the very moment that they stop to wait
+		<-time.After(slotWait) // in the very moment that they stop to wait
 		places[0].done(false)
 		taken := maxInFlight - 1
 		for range waiters {

@@ -39,7 +39,9 @@ func (m *endpointMetrics) InFlight(n int) { m.inFlight.Add(float64(n)) }
 
 func (m *endpointMetrics) Throttled() { m.throttled.Inc() }
 
-func (m *endpointMetrics) Breaker(to carillon.HealthState) { m.breakers.WithLabelValues(string(to)).Inc() }
+func (m *endpointMetrics) Breaker(to carillon.HealthState) {
+	m.breakers.WithLabelValues(string(to)).Inc()
+}
 
 // countTimeout bounds the question that a scrape asks the database.
 const countTimeout = 2 * time.Second

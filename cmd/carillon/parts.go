@@ -81,7 +81,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 		Store: p.store, Histories: p.histories, Publisher: p.publisher, Channels: p.channels,
 		Conditions: p.conditions, Now: time.Now, Jitter: rand.Float64, Observe: newAttemptMetrics(p.metrics), Log: log,
 		Meter: newEndpointMetrics(p.metrics),
-		Runs: p.histories,
+		Runs:  p.histories,
 	})
 	return p, nil
 }

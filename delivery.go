@@ -84,6 +84,10 @@ type Delivery struct {
 	// PutBack says, of a held delivery to be recorded, that its recovery tried
 	// it in vain and goes on: it stays held though its subscription is enabled.
 	PutBack bool
+	// Outcome is, of a delivery to be recorded, what the endpoint's health
+	// learns from the attempt: a delivered one forgets failures, others count as
+	// one. Empty when it learns nothing.
+	Outcome Outcome
 }
 
 // Limits that keep an attempt's record within 8 KiB, so that a hundred of them

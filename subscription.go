@@ -61,6 +61,8 @@ type Subscription struct {
 	// it is not disabled. DisabledReason is for people.
 	DisabledBy     string
 	DisabledReason string
+	// Health is how its endpoint takes attempts.
+	Health Health
 	// Generation counts how often it was enabled: what a run decided under an
 	// older generation no longer applies.
 	Generation int64

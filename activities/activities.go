@@ -48,11 +48,22 @@ type Store interface {
 	// DeliveryPage returns deliveries of an event that a run owns, ordered by
 	// subscription, those after the given one.
 	DeliveryPage(ctx context.Context, eventID, ownerRun, after string, limit int) ([]carillon.Delivery, error)
-	Record(ctx context.Context, ownerRun string, rows []carillon.Delivery) (reopened []string, err error)
+	Record(ctx context.Context, ownerRun string, rows []carillon.Delivery) (carillon.Recorded, error)
+	breakers
 	Backlog(ctx context.Context, b carillon.Backlog, limit int) (oldest []carillon.Delivery, total int, err error)
 	Reclaim(ctx context.Context, r carillon.Redelivery, run carillon.Run, now time.Time) (carillon.Delivery, bool, error)
 	Disable(ctx context.Context, d carillon.Disable) (carillon.DisableResult, error)
 	Rows
+}
+
+// breakers are in the subscriptions' rows.
+type breakers interface {
+	// InTrouble returns the health of the subscriptions that are not well.
+	InTrouble(ctx context.Context) (map[string]carillon.Health, error)
+	OpenBreaker(ctx context.Context, id string, now time.Time, draw func(carillon.Duration) carillon.Duration) (
+		health carillon.Health, opened bool, err error)
+	CloseBreaker(ctx context.Context, c carillon.Closing) (closed bool, err error)
+	SetProbe(ctx context.Context, id string, openSince, at time.Time) error
 }
 
 // Histories reads an event back from the run that carries it.
@@ -62,9 +73,11 @@ type Histories interface {
 	Publications(ctx context.Context, run carillon.Run) ([]carillon.Publication, error)
 }
 
-// Publisher publishes Carillon's own events.
+// Publisher publishes Carillon's own events, and starts runs.
 type Publisher interface {
 	Publish(ctx context.Context, e carillon.Event, fingerprint string) (carillon.Run, error)
+	// Watch makes sure that a run probes a subscription whose breaker is open.
+	Watch(ctx context.Context, subscription string) error
 }
 
 // Activities does the work. It is safe for concurrent use.
@@ -80,9 +93,12 @@ type Activities struct {
 	jitter func() float64
 	// observe is told of each attempt, for metrics.
 	observe func(channel string, a carillon.Attempt)
+	meter   Meter
 	log     *slog.Logger
 
 	snapshots *snapshots
+	bulkheads *bulkheads
+	troubles  troubles
 }
 
 // Deps are the parts that [New] wires together; all are required.
@@ -96,6 +112,7 @@ type Deps struct {
 	Now        func() time.Time
 	Jitter     func() float64
 	Observe    func(channel string, a carillon.Attempt)
+	Meter      Meter
 	Log        *slog.Logger
 }
 
@@ -108,6 +125,7 @@ func New(d Deps) *Activities {
 			asking: make(chan struct{}, 1),
 			store:  d.Store, conditions: conditions.NewCache(d.Conditions, cachedConditions), now: d.Now,
 		},
+		meter: d.Meter, bulkheads: newBulkheads(),
 	}
 }
 

@@ -41,6 +41,15 @@ type bundle struct {
 	observed  []string
 }
 
+// meter takes what is counted.
+type meter struct{}
+
+func (meter) InFlight(int) {}
+
+func (meter) Throttled() {}
+
+func (meter) Breaker(carillon.HealthState) {}
+
 // histories answers with events that runs carry.
 type histories struct {
 	publications map[carillon.Run]*carillon.Publication
@@ -66,7 +75,9 @@ func (h *histories) Publications(_ context.Context, run carillon.Run) ([]carillo
 type published struct {
 	mu     sync.Mutex
 	events []carillon.Event
-	err    error
+	// watched are the subscriptions whose breakers are to be probed.
+	watched []string
+	err     error
 }
 
 func (p *published) Publish(_ context.Context, e carillon.Event, _ string) (carillon.Run, error) {
@@ -74,6 +85,13 @@ func (p *published) Publish(_ context.Context, e carillon.Event, _ string) (cari
 	defer p.mu.Unlock()
 	p.events = append(p.events, e)
 	return carillon.Run{WorkflowID: "event/" + e.ID}, p.err
+}
+
+func (p *published) Watch(_ context.Context, subscription string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watched = append(p.watched, subscription)
+	return p.err
 }
 
 func (p *published) types() []string {
@@ -105,24 +123,33 @@ func setup(t *testing.T, url string) *bundle {
 // on returns activities on a store.
 func (b *bundle) on(t *testing.T, db activities.Store) *activities.Activities {
 	t.Helper()
-	return b.at(t, db, func() time.Time { return now })
+	return b.with(t, db, func(*activities.Deps) {})
 }
 
 // at returns activities on a store, by a clock.
 func (b *bundle) at(t *testing.T, db activities.Store, clock func() time.Time) *activities.Activities {
 	t.Helper()
+	return b.with(t, db, func(d *activities.Deps) { d.Now = clock })
+}
+
+// with returns activities with other parts.
+func (b *bundle) with(t *testing.T, db activities.Store, change func(*activities.Deps)) *activities.Activities {
+	t.Helper()
 	env, err := conditions.New()
 	require.NoError(t, err)
 	policy := safehttp.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
-	return activities.New(activities.Deps{
+	deps := activities.Deps{
 		Store: db, Histories: b.histories, Publisher: b.published,
 		Channels: channels.NewRegistry(policy, time.Now), Conditions: env,
-		Now: clock, Jitter: func() float64 { return 0.5 },
+		Now: func() time.Time { return now }, Jitter: func() float64 { return 0.5 },
 		Observe: func(channel string, a carillon.Attempt) {
 			b.observed = append(b.observed, channel+" "+string(a.Outcome))
 		},
-		Log: slog.New(slog.DiscardHandler),
-	})
+		Meter: meter{},
+		Log:   slog.New(slog.DiscardHandler),
+	}
+	change(&deps)
+	return activities.New(deps)
 }
 
 // subscribe saves a subscription to everything, changed by edit.

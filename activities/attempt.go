@@ -24,6 +24,8 @@ type AttemptInput struct {
 	// ConfigVersion is that of [RouteResult], of a first try; else the attempt
 	// asks the database for the subscription.
 	ConfigVersion int64 `json:"config_version,omitempty"`
+	// Probe is of a recovery, which tries also while the breaker is open.
+	Probe bool `json:"probe,omitempty"`
 }
 
 // awayRetry is how soon an attempt that Carillon itself could not make, its
@@ -67,19 +69,45 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 		return a.away("the database is away")
 	case sub.Unreadable:
 		return a.away("the endpoint cannot be opened: CARILLON_SECRET_KEY lacks the key that sealed it")
-	case sub.State != carillon.Enabled:
-		return none(carillon.OutcomeHeld, "the subscription is "+string(sub.State))
+	}
+	if reason, held := sub.Held(); held && (sub.State != carillon.Enabled || !in.Probe) {
+		return none(carillon.OutcomeHeld, reason)
 	}
 	sender, ok := a.channels[sub.Channel]
 	if !ok {
 		return none(carillon.OutcomeReject, fmt.Sprintf("there is no channel %q", sub.Channel))
 	}
+	place, after := a.bulkheads.enter(ctx, sub.ID)
+	if place == nil {
+		return a.crowded(after)
+	}
+	// It can have opened while the attempt waited for its place.
+	if !in.Probe && a.isOpen(ctx, sub.ID) {
+		place.leave()
+		return none(carillon.OutcomeHeld, "its endpoint's breaker is open")
+	}
+	failed := true // also when the sender panics
+	a.meter.InFlight(1)
+	defer func() {
+		a.meter.InFlight(-1)
+		place.done(failed)
+	}()
 	result := sender.Attempt(ctx, channels.Message{
 		Event: pub.Event, Endpoint: sub.Endpoint, Format: sub.Format, Number: in.Number,
 	})
+	failed = result.Outcome == carillon.OutcomeRetry || result.Outcome == carillon.OutcomeGone
 	result.EventID = pub.Event.ID
 	a.observe(sub.Channel, result)
 	return result
+}
+
+// crowded is an attempt that found no place at its endpoint.
+func (a *Activities) crowded(after time.Duration) carillon.Attempt {
+	a.meter.Throttled()
+	return carillon.Attempt{
+		Outcome: carillon.OutcomeThrottled, StartedAt: a.now(), RetryAfter: carillon.Duration(after.Round(time.Millisecond)),
+		Error: fmt.Sprintf("%d attempts at its endpoint are under way", maxInFlight),
+	}
 }
 
 func (a *Activities) away(reason string) carillon.Attempt {

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/matching"
@@ -55,14 +56,19 @@ type BacklogResult struct {
 	Disable    carillon.DisablePolicy     `json:"disable,omitempty"`
 	// Delays are the waits between probes, with their jitter drawn.
 	Delays []carillon.Duration `json:"delays,omitempty"`
+	// OpenSince is when the endpoint's breaker opened; zero while it is closed.
+	OpenSince time.Time `json:"open_since,omitzero"`
+	// ProbeAt is when the next probe of an open breaker is due.
+	ProbeAt time.Time `json:"probe_at,omitzero"`
 	// Total counts the whole backlog.
 	Total  int                   `json:"total"`
 	Oldest []carillon.Redelivery `json:"oldest,omitempty"`
 }
 
 // Backlog reads where a backlog stands. The subscription is read first: what is
-// held afterwards is held for one that was not enabled any more, and enabling
-// it asks for a recovery of its own.
+// held afterwards is held for one that was not enabled any more, or whose
+// breaker was open, and enabling it, or opening the breaker, asks for a
+// recovery of its own.
 func (a *Activities) Backlog(ctx context.Context, in BacklogInput) (BacklogResult, error) {
 	sub, err := a.store.Subscription(ctx, in.Backlog.SubscriptionID)
 	if carillon.CodeOf(err) == carillon.CodeNotFound {
@@ -78,6 +84,7 @@ func (a *Activities) Backlog(ctx context.Context, in BacklogInput) (BacklogResul
 	out := BacklogResult{
 		State: sub.State, Name: carillon.Clip(sub.Name, maxPlanName), Generation: sub.Generation,
 		Disable: sub.Retry.Disable, Delays: a.delays(sub.Retry.Schedule), Total: total,
+		OpenSince: sub.Health.OpenSince, ProbeAt: sub.Health.ProbeAt,
 	}
 	ids := make([]string, len(rows))
 	for i, row := range rows {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-dev/carillon"
@@ -28,9 +29,6 @@ const (
 	// batchTime is how long one call begins attempts: a slow receiver must not
 	// keep from the index what became of the others.
 	batchTime = 5 * time.Second
-	// batchLanes is how many attempts one call makes at once to one
-	// subscription.
-	batchLanes = 8
 	// attemptBytes is the most that one attempt takes.
 	attemptBytes = 8 << 10
 )
@@ -158,7 +156,10 @@ func (a *Activities) RouteBatch(ctx context.Context, in RouteBatchInput) (RouteB
 
 // steady is the plan of a delivery that is new, its delays without jitter.
 func (a *Activities) steady(row carillon.Delivery, snap *snapshot) Plan {
-	plan := Plan{Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host, State: carillon.Pending}
+	plan := Plan{
+		Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host, State: carillon.Pending,
+		Slow: a.bulkheads.slow(row.SubscriptionID),
+	}
 	if sub, ok := snap.index.Get(row.SubscriptionID); ok {
 		plan.describe(sub)
 		plan.Delays = sub.Retry.Schedule
@@ -189,9 +190,10 @@ type AttemptBatchResult struct {
 	Attempts []carillon.Attempt `json:"attempts"`
 }
 
-// AttemptBatch makes the first try of many deliveries, a few at once to each
-// subscription. It answers when all are made, or when its answer is large, or
-// its time is over.
+// AttemptBatch makes the first try of many deliveries, as many at once to each
+// subscription as its endpoint may have in flight. It answers when all are made,
+// or when its answer is large, or its time is over. It leaves an endpoint alone
+// that fails so often that its breaker opens once that is recorded.
 func (a *Activities) AttemptBatch(ctx context.Context, in AttemptBatchInput) (AttemptBatchResult, error) {
 	var lanes sync.WaitGroup
 	made := madeAttempts{began: a.now(), now: a.now}
@@ -201,9 +203,10 @@ func (a *Activities) AttemptBatch(ctx context.Context, in AttemptBatchInput) (At
 			next <- try
 		}
 		close(next)
-		for range min(batchLanes, len(tries)) {
+		var failures atomic.Int32 // in a row
+		for range min(maxInFlight, len(tries)) {
 			lanes.Go(func() {
-				for made.reserve(ctx) {
+				for failures.Load() < carillon.BreakerThreshold && made.reserve(ctx) {
 					try, ok := <-next
 					if !ok {
 						made.release()
@@ -215,6 +218,11 @@ func (a *Activities) AttemptBatch(ctx context.Context, in AttemptBatchInput) (At
 						ConfigVersion: in.ConfigVersion,
 					})
 					attempt.EventID = event.Event.ID
+					if attempt.Outcome == carillon.OutcomeDelivered {
+						failures.Store(0)
+					} else {
+						failures.Add(1)
+					}
 					made.add(attempt)
 				}
 			})

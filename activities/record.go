@@ -34,6 +34,9 @@ type Row struct {
 	// MovedTo is the run that answers for the delivery from now on; empty when
 	// that stays.
 	MovedTo string `json:"moved_to,omitempty"`
+	// Outcome is that of the attempt that the row is recorded after; empty when
+	// none was made.
+	Outcome carillon.Outcome `json:"outcome,omitempty"`
 }
 
 // RecordResult says what the database knew better.
@@ -43,17 +46,39 @@ type RecordResult struct {
 	Reopened []string `json:"reopened,omitempty"`
 }
 
-// Record writes where deliveries stand into their index rows.
+// Record writes where deliveries stand into their index rows, and what their
+// attempts say of the endpoints' health.
 func (a *Activities) Record(ctx context.Context, in RecordInput) (RecordResult, error) {
 	now := a.now()
+	if err := a.troubles.refresh(ctx, now, a.store.InTrouble); err != nil {
+		a.log.DebugContext(ctx, "the endpoints in trouble are not known anew", "error", err)
+	}
 	rows := make([]carillon.Delivery, len(in.Rows))
 	for i, r := range in.Rows {
 		rows[i] = carillon.Delivery{
 			EventID: cmp.Or(r.EventID, in.EventID), Run: carillon.Run{WorkflowID: r.MovedTo}, SubscriptionID: r.Subscription, State: r.State, Attempts: r.Attempts,
 			Status: r.Status, Error: r.Error, Duration: time.Duration(r.DurationMS) * time.Millisecond,
-			NextAt: r.NextAt, FirstFailedAt: r.FirstFailedAt, UpdatedAt: now, PutBack: r.PutBack,
+			NextAt: r.NextAt, FirstFailedAt: r.FirstFailedAt, UpdatedAt: now, PutBack: r.PutBack, Outcome: a.telling(r),
 		}
 	}
-	reopened, err := a.store.Record(ctx, in.Owner, rows)
-	return RecordResult{Reopened: reopened}, err
+	recorded, err := a.store.Record(ctx, in.Owner, rows)
+	if err != nil {
+		return RecordResult{}, err
+	}
+	a.learn(ctx, recorded.Health)
+	for _, r := range in.Rows {
+		if r.Outcome == carillon.OutcomeRetry || r.Outcome == carillon.OutcomeGone {
+			a.bulkheads.recorded(r.Subscription) // after the breaker opened
+		}
+	}
+	return RecordResult{Reopened: recorded.Reopened}, nil
+}
+
+// telling returns the outcome of a row that tells something of its endpoint's
+// health: a success is no news of one that is well.
+func (a *Activities) telling(r Row) carillon.Outcome {
+	if r.Outcome == carillon.OutcomeDelivered && a.troubles.get(r.Subscription).State() == carillon.HealthOK {
+		return ""
+	}
+	return r.Outcome
 }

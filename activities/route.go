@@ -53,6 +53,9 @@ type Plan struct {
 	Delays     []carillon.Duration    `json:"delays,omitempty"`
 	Disable    carillon.DisablePolicy `json:"disable"`
 	Generation int64                  `json:"generation"`
+	// Slow says that the endpoint keeps what asks it waiting: no attempt at it is
+	// part of a workflow task.
+	Slow bool `json:"slow,omitempty"`
 }
 
 // maxPlanName bounds the copy of a subscription's name in a plan.
@@ -182,6 +185,7 @@ func (a *Activities) plan(rows []carillon.Delivery, snap *snapshot) PageResult {
 		plans[i] = Plan{
 			Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host,
 			State: row.State, Attempts: row.Attempts, NextAt: row.NextAt, FirstFailedAt: row.FirstFailedAt,
+			Slow: a.bulkheads.slow(row.SubscriptionID),
 		}
 		sub, ok := snap.index.Get(row.SubscriptionID)
 		if !ok {
@@ -205,10 +209,14 @@ func (p *Plan) describe(sub *entry) {
 func (a *Activities) delays(schedule []carillon.Duration) []carillon.Duration {
 	drawn := make([]carillon.Duration, len(schedule))
 	for i, d := range schedule {
-		extra := time.Duration(float64(d) * 0.1 * a.jitter())
-		drawn[i] = carillon.Duration((time.Duration(d) + extra).Round(time.Millisecond))
+		drawn[i] = a.draw(d)
 	}
 	return drawn
+}
+
+func (a *Activities) draw(d carillon.Duration) carillon.Duration {
+	extra := time.Duration(float64(d) * 0.1 * a.jitter())
+	return carillon.Duration((time.Duration(d) + extra).Round(time.Millisecond))
 }
 
 func (a *Activities) host(sub *entry) string {

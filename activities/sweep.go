@@ -47,9 +47,15 @@ type SweepResult struct {
 }
 
 // Sweep closes the rows of deliveries whose run ended without telling: one
-// that was terminated, above all. It looks at a bounded number of deliveries
+// that was terminated, above all. It also starts the runs that should probe an
+// open breaker and do not. It looks at a bounded number of deliveries
 // that are overdue; doing it again is harmless.
 func (a *Activities) Sweep(ctx context.Context, in SweepInput) (SweepResult, error) {
+	if in.After == (SweepPlace{}) {
+		if err := a.watchOverdue(ctx); err != nil {
+			return SweepResult{}, err
+		}
+	}
 	rows, err := a.store.OverdueDeliveries(ctx, in.Since, carillon.DeliveryCursor{
 		ReceivedAt: in.After.ReceivedAt, EventID: in.After.Event, SubscriptionID: in.After.Subscription,
 	}, sweepBatch)

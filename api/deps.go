@@ -93,6 +93,8 @@ type subscriptionStore interface {
 	// the row's; so do the other changes.
 	UpdateSubscription(ctx context.Context, sub carillon.Subscription, ifVersion int64, actor string) (carillon.Subscription, error)
 	DeleteSubscription(ctx context.Context, id string, ifVersion int64, actor string, now time.Time) error
+	// CloseBreaker closes the breaker of a subscription's endpoint.
+	CloseBreaker(ctx context.Context, c carillon.Closing) (closed bool, err error)
 	// RotateSecret replaces the endpoint by one with another signing secret.
 	RotateSecret(ctx context.Context, r carillon.Rotation) (carillon.Subscription, error)
 }

@@ -121,6 +121,16 @@ func (s *fakeStore) Subscription(_ context.Context, id string) (carillon.Subscri
 	return sub, s.fail
 }
 
+func (s *fakeStore) CloseBreaker(_ context.Context, c carillon.Closing) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub := s.subscriptions[c.SubscriptionID]
+	closed := sub.Health.Open()
+	sub.Health = carillon.Health{}
+	s.subscriptions[c.SubscriptionID] = sub
+	return closed, s.fail
+}
+
 func (s *fakeStore) CreateSubscription(_ context.Context, sub carillon.Subscription, _ string) (carillon.Subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

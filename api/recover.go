@@ -23,9 +23,9 @@ func (s *Server) pauseSubscription(c echo.Context) error { return s.setState(c, 
 
 func (s *Server) disableSubscription(c echo.Context) error { return s.setState(c, carillon.Disabled) }
 
-// setState changes whether a subscription takes deliveries. Enabling hands what
-// was held to the recovery, also when it was enabled before: an answer that got
-// lost can be asked for again.
+// setState changes whether a subscription takes deliveries. Enabling closes the
+// breaker and hands what was held to the recovery, also when it was enabled
+// before: an answer that got lost can be asked for again.
 func (s *Server) setState(c echo.Context, state carillon.SubscriptionState) error {
 	for try := 1; ; try++ {
 		sub, err := s.namedSubscription(c)
@@ -41,6 +41,9 @@ func (s *Server) setState(c echo.Context, state carillon.SubscriptionState) erro
 		}
 		if carillon.CodeOf(err) == carillon.CodeStale && !conditional(c) && try < updateTries {
 			continue
+		}
+		if err == nil && state == carillon.Enabled {
+			sub.Health, err = s.closeBreaker(c.Request().Context(), sub)
 		}
 		if err == nil && state == carillon.Enabled {
 			err = s.recoverHeld(c, sub)
@@ -114,6 +117,9 @@ func (s *Server) recoverSubscription(c echo.Context) error {
 	}
 	if dryRun {
 		return answer(c, http.StatusOK, view)
+	}
+	if _, err := s.closeBreaker(ctx, sub); err != nil {
+		return err
 	}
 	run, err := s.deps.Publisher.Recover(ctx, backlog, rate)
 	if err != nil {

@@ -27,6 +27,7 @@ type subscriptionView struct {
 	State          carillon.SubscriptionState `json:"state"`
 	DisabledBy     string                     `json:"disabled_by,omitempty"`
 	DisabledReason string                     `json:"disabled_reason,omitempty"`
+	Health         healthView                 `json:"health"`
 	CreatedAt      time.Time                  `json:"created_at"`
 	UpdatedAt      time.Time                  `json:"updated_at"`
 }
@@ -43,7 +44,7 @@ func (s *Server) viewSubscription(sub carillon.Subscription) subscriptionView {
 		ID: sub.ID, Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition,
 		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Endpoint: json.RawMessage(`{}`), Format: sub.Format,
 		Retry: sub.Retry, State: sub.State, DisabledBy: sub.DisabledBy, DisabledReason: sub.DisabledReason,
-		CreatedAt: sub.CreatedAt.UTC(), UpdatedAt: sub.UpdatedAt.UTC(),
+		Health: viewHealth(sub.Health), CreatedAt: sub.CreatedAt.UTC(), UpdatedAt: sub.UpdatedAt.UTC(),
 	}
 	if v.Scope == nil {
 		v.Scope = map[string][]string{}

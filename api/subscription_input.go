@@ -76,7 +76,7 @@ func (s *Server) checkReadOnly(f *fields, current carillon.Subscription) {
 	if state := f.text("state", maxNameBytes); state != "" && state != string(current.State) {
 		f.wrong("state", "cannot be changed here: the subscription is %s; use its enable, pause or disable", current.State)
 	}
-	for _, name := range []string{"disabled_by", "disabled_reason", "created_at", "updated_at", "warnings"} {
+	for _, name := range []string{"disabled_by", "disabled_reason", "health", "created_at", "updated_at", "warnings"} {
 		f.raw(name)
 	}
 }

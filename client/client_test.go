@@ -201,7 +201,7 @@ func TestSubscriptions(t *testing.T) {
 		body: `{"id":"sub_ULID","name":"CoolUtils watchers","event_types":["package.*","sca.vulnerability_detected"],
 			"scope":{"feed":["internal-utils"]},"condition":"pkg.name.startsWith('MyCorp.')","channel":"webhook",
 			"endpoint":` + string(sub.Endpoint.(json.RawMessage)) + `,"format":"standard",
-			"retry":{"schedule":["1m","5m","30m","3h","12h","24h","48h"],"disable":"exhausted"},"state":"enabled",
+			"retry":{"schedule":["1m","5m","30m","3h","12h","24h","48h"],"disable":"exhausted"},"state":"enabled","health":{"state":"ok","failures":0},
 			"created_at":"2026-11-21T20:00:00Z","updated_at":"2026-11-21T20:00:00Z"}`,
 	}).ReplaceSubscription(t.Context(), sub)
 	require.NoError(t, err)

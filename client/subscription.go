@@ -35,6 +35,8 @@ type Subscription struct {
 	// State can be set at creation, to enabled or paused; after that it is
 	// read-only.
 	State carillon.SubscriptionState `json:"state,omitempty"`
+	// Health is how the endpoint takes attempts; read-only.
+	Health *Health `json:"health,omitempty"`
 	// DisabledBy, DisabledReason, CreatedAt, UpdatedAt and Warnings are
 	// read-only.
 	DisabledBy     string    `json:"disabled_by,omitempty"`
@@ -47,6 +49,17 @@ type Subscription struct {
 	// ETag is the version, and read-only. A change of a subscription that has
 	// one applies to that version only; clear it to change whatever is there.
 	ETag string `json:"-"`
+}
+
+// Health is how a subscription's endpoint takes attempts.
+type Health struct {
+	State carillon.HealthState `json:"state"`
+	// Since is when the state began; zero when it is ok.
+	Since time.Time `json:"since,omitzero"`
+	// Failures counts the attempts in a row that failed.
+	Failures int `json:"failures"`
+	// NextProbe is when an open breaker's next probe is due.
+	NextProbe time.Time `json:"next_probe,omitzero"`
 }
 
 // UnmarshalJSON reads an answer, with the Endpoint as a [json.RawMessage].

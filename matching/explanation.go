@@ -43,7 +43,7 @@ type Explanation struct {
 }
 
 // Explain applies every rule, and says what [Subscription.Decide] and
-// [Subscription.Held] decide, and why. An error leaves the question open.
+// [carillon.Subscription.Held] decide, and why. An error leaves the question open.
 func (s *Subscription) Explain(ctx context.Context, e *Event) (Explanation, error) {
 	x, err := s.explain(ctx, e, rules[:])
 	if err != nil {

@@ -50,14 +50,6 @@ func (s *Subscription) Decide(ctx context.Context, e *Event) (failed Rule, err e
 	return "", nil
 }
 
-// Held reports whether what matches is held now instead of delivered, and why.
-func (s *Subscription) Held() (reason string, held bool) {
-	if s.State == carillon.Enabled {
-		return "", false
-	}
-	return "the subscription is " + string(s.State), true
-}
-
 // NoAnswerError says why a condition has no answer for an event, which is no
 // match.
 type NoAnswerError struct {

@@ -14,9 +14,9 @@ import (
 
 const (
 	// keepHolding locks subscriptions that take no deliveries until the
-	// transaction ends, so that none is enabled between the look at it and the
+	// transaction ends, so that none is enabled, nor its breaker closed, between the look at it and the
 	// commit of what is held for it.
-	keepHolding = `UPDATE subscriptions SET version = version WHERE state <> 'enabled' AND id IN `
+	keepHolding = `UPDATE subscriptions SET version = version WHERE (state <> 'enabled' OR open_since > 0) AND id IN `
 	returnID    = ` RETURNING id`
 
 	selectBacklog = `SELECT ` + deliveryColumns + ` FROM deliveries`
@@ -31,7 +31,7 @@ const (
 
 	holdingEnabled = `SELECT DISTINCT d.subscription_id FROM deliveries d
 		JOIN subscriptions s ON s.id = d.subscription_id
-		WHERE d.state = 'held' AND d.state <> 'succeeded' AND s.state = 'enabled'`
+		WHERE d.state = 'held' AND d.state <> 'succeeded' AND s.state = 'enabled' AND s.open_since = 0`
 )
 
 // maxHolding bounds the parameters of one statement.
@@ -146,8 +146,8 @@ func (s *Store) Reclaim(ctx context.Context, r carillon.Redelivery, run carillon
 	return d, ok, err
 }
 
-// Holding returns the enabled subscriptions that have held deliveries: those
-// whose recovery was interrupted before it began.
+// Holding returns the subscriptions that take deliveries and have held ones:
+// those whose recovery was interrupted before it began.
 func (s *Store) Holding(ctx context.Context) ([]string, error) {
 	ids, err := readAll[string](ctx, s, holdingEnabled)
 	if err != nil {

@@ -89,9 +89,9 @@ func TestRecordHoldsOnlyForSubscriptionsThatTakeNone(t *testing.T) {
 			rows[i].State = carillon.Held
 		}
 		rows[2].PutBack = true
-		reopened, err := s.Record(t.Context(), "run-1", rows)
+		recorded, err := s.Record(t.Context(), "run-1", rows)
 		require.NoError(t, err)
-		require.Equal(t, []string{"sub_enabled"}, reopened)
+		require.Equal(t, []string{"sub_enabled"}, recorded.Reopened)
 		for id, want := range map[string]carillon.DeliveryState{
 			"sub_enabled": carillon.Pending, "sub_paused": carillon.Held, "sub_tried": carillon.Held,
 		} {

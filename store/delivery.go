@@ -181,19 +181,27 @@ func deliveriesQuery(f carillon.DeliveryFilter) (query string, args []any, err e
 //
 // A delivery is held only for a subscription that takes none: the others are
 // made pending, and their subscriptions returned, to be attempted at once.
-func (s *Store) Record(ctx context.Context, ownerRun string, rows []carillon.Delivery) (reopened []string, err error) {
-	if !slices.ContainsFunc(rows, func(d carillon.Delivery) bool { return d.State == carillon.Held && !d.PutBack }) {
+//
+// Rows with an Outcome tell of their endpoint's health, in the same
+// transaction; without any, and with nothing to hold, it is one statement.
+func (s *Store) Record(ctx context.Context, ownerRun string, rows []carillon.Delivery) (out carillon.Recorded, err error) {
+	if !slices.ContainsFunc(rows, func(d carillon.Delivery) bool {
+		return d.State == carillon.Held && !d.PutBack || d.Outcome != ""
+	}) {
 		err := again(func() error { return record(ctx, s.writer, ownerRun, rows) })
-		return nil, away(err)
+		return out, away(err)
 	}
 	err = s.write(ctx, func(tx *sqlx.Tx) error {
 		rows = slices.Clone(rows)
-		if reopened, err = keepHeld(ctx, tx, rows); err != nil {
+		if out.Reopened, err = keepHeld(ctx, tx, rows); err != nil {
+			return err
+		}
+		if out.Health, err = recordHealth(ctx, tx, ownerRun, rows); err != nil {
 			return err
 		}
 		return record(ctx, tx, ownerRun, rows)
 	})
-	return reopened, err
+	return out, err
 }
 
 func record(ctx context.Context, q queryer, ownerRun string, rows []carillon.Delivery) error {

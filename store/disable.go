@@ -18,7 +18,7 @@ import (
 const selectSuccessSince = `SELECT 1 FROM deliveries WHERE subscription_id = ? AND state = 'succeeded' AND updated_at >= ?
 	ORDER BY received_at DESC, event_id DESC LIMIT 1`
 
-const disableSubscription = `UPDATE subscriptions SET state = 'disabled', disabled_by = ?, disabled_reason = ?,
+const disableSubscription = `UPDATE subscriptions SET state = 'disabled', disabled_by = ?, disabled_reason = ?, ` + forgetHealth + `,
 	version = version + 1, updated_at = ? WHERE id = ?`
 
 // Disable disables a subscription that is enabled or paused under the
@@ -61,6 +61,7 @@ func (s *Store) Disable(ctx context.Context, d carillon.Disable) (carillon.Disab
 			}
 		}
 		after := before
+		after.Health = carillon.Health{}
 		after.State, after.DisabledBy, after.Version, after.UpdatedAt = carillon.Disabled, d.Run, before.Version+1, d.Now
 		after.DisabledReason = carillon.Clip(d.Reason, carillon.MaxErrorBytes)
 		_, err = exec(ctx, tx, disableSubscription, d.Run, after.DisabledReason, micros(d.Now), d.SubscriptionID)

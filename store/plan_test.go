@@ -59,6 +59,7 @@ func TestListsAreReadInTheOrderOfAnIndex(t *testing.T) {
 			return prunableDeliveries, []any{"sub_1", 1, "evt_1", 1000}
 		}, "deliveries_by_subscription"},
 		{"subscriptions that changed", func() (string, []any) { return changedSubscriptions, []any{7} }, "subscriptions_by_change"},
+		{"the endpoints in trouble", func() (string, []any) { return inTrouble, nil }, "subscriptions_in_trouble"},
 		{"events to prune", func() (string, []any) { return prunableEvents, []any{2, 1, "evt_1", 1000} }, "events_by_time"},
 	}
 	dbtest.Each(t, func(t *testing.T, databaseURL string) {

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	changedSubscriptions = `SELECT ` + subscriptionColumns + ` FROM subscriptions WHERE changed_version > ? ORDER BY changed_version`
+	changedSubscriptions = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE changed_version > ? ORDER BY changed_version`
 	subscriptionVersions = `SELECT id, version FROM subscriptions`
-	subscriptionsOf      = `SELECT ` + subscriptionColumns + ` FROM subscriptions WHERE id IN `
+	subscriptionsOf      = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE id IN `
 )
 
 // Changes brings a copy of all subscriptions up to date. The copy is of a

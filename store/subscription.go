@@ -17,9 +17,9 @@ const subscriptionColumns = `id, name, event_types, scope, condition, include_ca
 	retry, state, disabled_by, disabled_reason, generation, version, created_version, created_at, updated_at`
 
 const (
-	selectSubscriptions = `SELECT ` + subscriptionColumns + ` FROM subscriptions ORDER BY id`
-	selectSubscription  = `SELECT ` + subscriptionColumns + ` FROM subscriptions WHERE id = ?`
-	pageOfSubscriptions = `SELECT ` + subscriptionColumns + ` FROM subscriptions WHERE id > ? ORDER BY id LIMIT ?`
+	selectSubscriptions = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions ORDER BY id`
+	selectSubscription  = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE id = ?`
+	pageOfSubscriptions = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE id > ? ORDER BY id LIMIT ?`
 	insertSubscription  = `INSERT INTO subscriptions (` + subscriptionColumns + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
 	updateSubscription = `UPDATE subscriptions SET name = ?, event_types = ?, scope = ?, condition = ?,
@@ -49,6 +49,7 @@ type subscriptionRow struct {
 	CreatedVersion int64  `db:"created_version"`
 	CreatedAt      int64  `db:"created_at"`
 	UpdatedAt      int64  `db:"updated_at"`
+	healthRow
 }
 
 // endpointContext binds a sealed endpoint to its row.
@@ -60,7 +61,7 @@ func (r subscriptionRow) subscription() (carillon.Subscription, error) {
 		ID: r.ID, Name: r.Name, Condition: r.Condition, IncludeCached: r.IncludeCached, Channel: r.Channel,
 		Format: r.Format, State: carillon.SubscriptionState(r.State), DisabledBy: r.DisabledBy,
 		DisabledReason: r.DisabledReason, Generation: r.Generation, Version: r.Version,
-		CreatedVersion: r.CreatedVersion, CreatedAt: instant(r.CreatedAt), UpdatedAt: instant(r.UpdatedAt),
+		CreatedVersion: r.CreatedVersion, CreatedAt: instant(r.CreatedAt), UpdatedAt: instant(r.UpdatedAt), Health: r.health(),
 	}
 	err := errors.Join(
 		json.Unmarshal([]byte(r.EventTypes), &sub.EventTypes),
@@ -184,7 +185,8 @@ func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscriptio
 // UpdateSubscription replaces what people choose of a subscription: its name,
 // event types, scope, condition, endpoint, format, retry and state, with
 // DisabledReason where the state becomes disabled, and UpdatedAt. Everything
-// else is the store's: enabling raises the Generation and forgets who disabled.
+// else is the store's: enabling raises the Generation and forgets who disabled,
+// and another state forgets the Health.
 //
 // ifVersion, unless 0, is the version that the change was made from; another
 // one gives an error of [carillon.CodeStale], a missing subscription one of
@@ -200,6 +202,11 @@ func (s *Store) UpdateSubscription(
 		sub = succeed(stored, sub)
 		if err := s.replace(ctx, tx, sub); err != nil {
 			return err
+		}
+		if sub.State != stored.State {
+			if _, err := exec(ctx, tx, clearHealth, sub.ID); err != nil {
+				return fmt.Errorf("forget health of subscription %s: %w", sub.ID, err)
+			}
 		}
 		return writeAudit(ctx, tx, carillon.AuditEntry{
 			At: sub.UpdatedAt, Actor: actor, Action: "subscription.updated", Object: sub.ID,
@@ -265,6 +272,10 @@ func (s *Store) replace(ctx context.Context, tx *sqlx.Tx, sub carillon.Subscript
 func succeed(stored, next carillon.Subscription) carillon.Subscription {
 	next.Generation, next.Version = stored.Generation, stored.Version+1
 	next.CreatedVersion, next.CreatedAt = stored.CreatedVersion, stored.CreatedAt
+	next.Health = stored.Health
+	if next.State != stored.State {
+		next.Health = carillon.Health{}
+	}
 	switch {
 	case next.State != carillon.Disabled:
 		next.DisabledBy, next.DisabledReason = "", ""

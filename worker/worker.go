@@ -69,7 +69,7 @@ func New(c client.Client, a *activities.Activities, cachedRuns int, changes ...O
 		activities.Route: a.Route, activities.Page: a.Page, activities.Attempt: a.Attempt,
 		activities.Record: a.Record, activities.Disable: a.Disable, activities.Reclaim: a.Reclaim,
 		activities.RouteBatch: a.RouteBatch, activities.AttemptBatch: a.AttemptBatch, activities.Backlog: a.Backlog,
-		activities.Prune: a.Prune, activities.Sweep: a.Sweep,
+		activities.Probed: a.Probed, activities.Prune: a.Prune, activities.Sweep: a.Sweep,
 	} {
 		w.dispatch.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

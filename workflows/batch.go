@@ -67,9 +67,14 @@ func Batch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
 	if err := b.startPages(steady); err != nil {
 		return b.result, err
 	}
-	b.firstTries(ctx)
-	if err := b.settle(steady, ctx.Err() != nil); err != nil {
-		return b.result, err
+	for more := true; more; {
+		more = b.tryAll(ctx)
+		if err := b.settle(steady, ctx.Err() != nil); err != nil {
+			return b.result, err
+		}
+		if more { // what was answered goes to Temporal before more is
+			_ = workflow.Sleep(ctx, time.Millisecond) // canceled: the next round ends what is left
+		}
 	}
 	b.show(steady)
 	return b.result, ctx.Err()
@@ -82,7 +87,7 @@ type batch struct {
 	attributes   bool
 
 	routed     []activities.Routed
-	routedAt   int64 // the config version that the first tries know at least
+	routedAt   int64     // the config version that the first tries know at least
 	deliveries []*shared // ordered by event
 	result     BatchResult
 }
@@ -93,6 +98,7 @@ type shared struct {
 	plan  activities.Plan
 	// attempt is the first try; nil while none was made.
 	attempt *carillon.Attempt
+	settled bool // it is recorded, and if in trouble handed on
 }
 
 // route finds out whom the events concern.
@@ -187,73 +193,82 @@ func awaitStarts(ctx workflow.Context, children []workflow.ChildWorkflowFuture) 
 	return nil
 }
 
+// untried reports whether the delivery's first try is to be made here. An
+// endpoint that is slow would keep the others waiting.
+func (dl *shared) untried() bool {
+	return dl.attempt == nil && !dl.settled && !dl.plan.Slow && dl.plan.State == carillon.Pending && dl.plan.Attempts == 0
+}
+
 // untried returns the deliveries whose first try is to be made here.
 func (b *batch) untried() []*shared {
 	var left []*shared
 	for _, dl := range b.deliveries {
-		if dl.attempt == nil && dl.plan.State == carillon.Pending && dl.plan.Attempts == 0 {
+		if dl.untried() {
 			left = append(left, dl)
 		}
 	}
 	return left
 }
 
-// firstTries attempts all deliveries, as few local activities as their answers
-// fit into.
-func (b *batch) firstTries(ctx workflow.Context) {
-	for left := b.untried(); len(left) > 0; left = b.untried() {
-		tries := make([]activities.Try, len(left))
-		byTry := make(map[tryKey]*shared, len(left))
-		for i, dl := range left {
-			tries[i] = activities.Try{Event: dl.event, Subscription: dl.plan.Subscription}
-			byTry[tryKey{b.publications[dl.event].Event.ID, dl.plan.Subscription}] = dl
-		}
-		var out activities.AttemptBatchResult
-		err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
-			StartToCloseTimeout: 2 * attemptTimeout, ScheduleToCloseTimeout: queueTimeout, RetryPolicy: once,
-			Summary: attemptsSummary(len(tries)),
-		}), activities.AttemptBatch, activities.AttemptBatchInput{
-			Run: b.owner, Publications: b.publications, Tries: tries, ConfigVersion: b.routedAt,
-		}).Get(ctx, &out)
-		if temporal.IsCanceledError(err) || ctx.Err() != nil && len(out.Attempts) == 0 {
-			return // settle ends what was not tried
-		}
-		if err != nil || len(out.Attempts) == 0 {
-			// The worker was lost, or is hopelessly busy: any of them may have
-			// arrived, and they count.
-			for _, dl := range left {
-				dl.attempt = &carillon.Attempt{
-					EventID: b.publications[dl.event].Event.ID, SubscriptionID: dl.plan.Subscription, Number: 1,
-					Outcome: carillon.OutcomeRetry, StartedAt: workflow.Now(ctx), Error: "the attempt broke off: " + brokenReason(err),
-				}
-			}
-			return
-		}
-		for i := range out.Attempts {
-			attempt := &out.Attempts[i]
-			if dl, ok := byTry[tryKey{attempt.EventID, attempt.SubscriptionID}]; ok {
-				dl.attempt = attempt
+// tryAll attempts all deliveries in one local activity, as far as its answer
+// goes. It reports whether there are more: they are for after the first are
+// recorded, and in a workflow task of their own.
+func (b *batch) tryAll(ctx workflow.Context) (more bool) {
+	left := b.untried()
+	if len(left) == 0 || ctx.Err() != nil {
+		return false
+	}
+	tries := make([]activities.Try, len(left))
+	byTry := make(map[tryKey]*shared, len(left))
+	for i, dl := range left {
+		tries[i] = activities.Try{Event: dl.event, Subscription: dl.plan.Subscription}
+		byTry[tryKey{b.publications[dl.event].Event.ID, dl.plan.Subscription}] = dl
+	}
+	var out activities.AttemptBatchResult
+	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		StartToCloseTimeout: 2 * attemptTimeout, ScheduleToCloseTimeout: queueTimeout, RetryPolicy: once,
+		Summary: attemptsSummary(len(tries)),
+	}), activities.AttemptBatch, activities.AttemptBatchInput{
+		Run: b.owner, Publications: b.publications, Tries: tries, ConfigVersion: b.routedAt,
+	}).Get(ctx, &out)
+	if temporal.IsCanceledError(err) || ctx.Err() != nil && len(out.Attempts) == 0 {
+		return false // settle ends what was not tried
+	}
+	if err != nil || len(out.Attempts) == 0 {
+		// The worker was lost, or is hopelessly busy: any of them may have
+		// arrived, and they count.
+		for _, dl := range left {
+			dl.attempt = &carillon.Attempt{
+				EventID: b.publications[dl.event].Event.ID, SubscriptionID: dl.plan.Subscription, Number: 1,
+				Outcome: carillon.OutcomeRetry, StartedAt: workflow.Now(ctx), Error: "the attempt broke off: " + brokenReason(err),
 			}
 		}
-		if len(out.Attempts) < len(left) {
-			// What was answered goes to Temporal before more is.
-			if err := workflow.Sleep(ctx, time.Millisecond); err != nil {
-				return // canceled: settle ends what was not tried
-			}
+		return false
+	}
+	for i := range out.Attempts {
+		attempt := &out.Attempts[i]
+		if dl, ok := byTry[tryKey{attempt.EventID, attempt.SubscriptionID}]; ok {
+			dl.attempt = attempt
 		}
 	}
+	return len(out.Attempts) < len(left)
 }
 
 type tryKey struct{ event, subscription string }
 
-// settle records what became of the deliveries, and hands those in trouble to
-// runs of their events' own.
+// settle records what became of the deliveries that were tried, and hands those
+// in trouble to runs of their events' own. What was not tried and will not be
+// here is handed on, too, or ended when the run is canceled.
 func (b *batch) settle(ctx workflow.Context, canceled bool) error {
 	var rows []activities.Row
 	var trouble, held []*shared
 	for _, dl := range b.deliveries {
-		row := activities.Row{EventID: b.publications[dl.event].Event.ID, Subscription: dl.plan.Subscription}
 		a := dl.attempt
+		if dl.settled || !canceled && dl.untried() {
+			continue
+		}
+		dl.settled = true
+		row := b.row(dl)
 		switch {
 		case a == nil && dl.plan.State.Final():
 			b.count(dl.plan.State)
@@ -265,7 +280,6 @@ func (b *batch) settle(ctx workflow.Context, canceled bool) error {
 			row.State, row.Error = carillon.Canceled, "canceled"
 		case a == nil:
 			trouble = append(trouble, dl)
-			continue
 		case a.Outcome == carillon.OutcomeDelivered:
 			row.State = carillon.Succeeded
 		case a.Outcome == carillon.OutcomeReject:
@@ -277,22 +291,15 @@ func (b *batch) settle(ctx workflow.Context, canceled bool) error {
 			held = append(held, dl)
 		default:
 			trouble = append(trouble, dl)
-			continue
+			if a.Outcome.Tried() {
+				row.State, row.FirstFailedAt = carillon.Retrying, workflow.Now(ctx)
+			}
+		}
+		if row.State == carillon.Pending || row.State == carillon.Retrying {
+			row.MovedTo = RetryWorkflowID(row.EventID)
 		}
 		b.count(row.State)
-		if a != nil {
-			row.Error, row.DurationMS = a.Error, a.DurationMS
-			if a.Outcome.Tried() {
-				row.Attempts = 1
-			}
-			if a.Response != nil {
-				row.Status = a.Response.Status
-			}
-		}
 		rows = append(rows, row)
-	}
-	for _, dl := range trouble {
-		rows = append(rows, b.moved(dl))
 	}
 	reopened, err := b.record(ctx, rows)
 	if err != nil {
@@ -305,13 +312,35 @@ func (b *batch) settle(ctx workflow.Context, canceled bool) error {
 			b.result.Held--
 			dl.attempt = nil
 			trouble = append(trouble, dl)
-			rows = append(rows, b.moved(dl))
+			row := b.row(dl)
+			row.MovedTo = RetryWorkflowID(row.EventID)
+			rows = append(rows, row)
 		}
 	}
 	if _, err := b.record(ctx, rows); err != nil {
 		return err
 	}
 	return b.startRetries(ctx, trouble)
+}
+
+// row is where a delivery stands after its first try, but for its state.
+func (b *batch) row(dl *shared) activities.Row {
+	row := activities.Row{
+		EventID: b.publications[dl.event].Event.ID, Subscription: dl.plan.Subscription, State: dl.plan.State,
+		Attempts: dl.plan.Attempts, NextAt: dl.plan.NextAt, FirstFailedAt: dl.plan.FirstFailedAt,
+	}
+	a := dl.attempt
+	if a == nil {
+		return row
+	}
+	row.Error = a.Error
+	if a.Outcome.Tried() {
+		row.Attempts, row.DurationMS, row.Outcome = 1, a.DurationMS, a.Outcome
+	}
+	if a.Response != nil {
+		row.Status = a.Response.Status
+	}
+	return row
 }
 
 func (b *batch) count(state carillon.DeliveryState) {
@@ -325,16 +354,6 @@ func (b *batch) count(state carillon.DeliveryState) {
 	case carillon.Canceled:
 		b.result.Canceled++
 	case carillon.Pending, carillon.Retrying: // those are in trouble
-	}
-}
-
-// moved is the row of a delivery that goes on in a run of its event's own, as it
-// stood before the first try: that run records what the try came to.
-func (b *batch) moved(dl *shared) activities.Row {
-	id := b.publications[dl.event].Event.ID
-	return activities.Row{
-		EventID: id, Subscription: dl.plan.Subscription, State: dl.plan.State, Attempts: dl.plan.Attempts,
-		NextAt: dl.plan.NextAt, FirstFailedAt: dl.plan.FirstFailedAt, MovedTo: RetryWorkflowID(id),
 	}
 }
 
@@ -356,7 +375,7 @@ func (b *batch) record(ctx workflow.Context, rows []activities.Row) (reopened ma
 
 // startRetries starts the runs of the events in trouble, one an event.
 func (b *batch) startRetries(ctx workflow.Context, trouble []*shared) error {
-	b.result.InTrouble = len(trouble)
+	b.result.InTrouble += len(trouble)
 	var events []int // in the order of their first delivery
 	byEvent := map[int]*Retry{}
 	for _, dl := range trouble {

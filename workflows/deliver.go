@@ -18,11 +18,13 @@ const maxThrottle = time.Hour
 // delivery is one delivery under way in a run.
 type delivery struct {
 	activities.Plan
-	state         carillon.DeliveryState
-	attempts      int
-	status        int
-	err           string
-	durationMS    int64
+	state      carillon.DeliveryState
+	attempts   int
+	status     int
+	err        string
+	durationMS int64
+	// outcome is that of the attempt to be recorded; empty when none was made.
+	outcome       carillon.Outcome
 	nextAt        time.Time
 	firstFailedAt time.Time
 
@@ -51,6 +53,7 @@ func (d *dispatch) tryLocally(ctx workflow.Context, dl *delivery) workflow.Futur
 	return workflow.ExecuteLocalActivity(ctx, activities.Attempt, activities.AttemptInput{
 		Run: d.self, EventID: d.eventID, Publication: d.publication, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
 		ConfigVersion: d.routedAt,
+		Probe:         d.probes(),
 	})
 }
 
@@ -67,9 +70,13 @@ func (d *dispatch) try(ctx workflow.Context, dl *delivery) (a carillon.Attempt, 
 	})
 	err = workflow.ExecuteActivity(ctx, activities.Attempt, activities.AttemptInput{
 		Run: d.self, EventID: d.eventID, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
+		Probe: d.probes(),
 	}).Get(ctx, &a)
 	return a, err
 }
+
+// probes reports whether the run's attempts are a recovery's probes.
+func (d *dispatch) probes() bool { return d.redelivery != nil && d.redelivery.Probe }
 
 // deliver sees one delivery in trouble through to its end.
 func (d *dispatch) deliver(ctx workflow.Context, dl *delivery) {
@@ -122,7 +129,7 @@ func (d *dispatch) settle(ctx workflow.Context, dl *delivery, a carillon.Attempt
 		a = carillon.Attempt{Outcome: carillon.OutcomeRetry, Error: "the attempt broke off: " + brokenReason(err)}
 	}
 	now := workflow.Now(ctx)
-	dl.nextAt, dl.wait, dl.err = time.Time{}, 0, a.Error
+	dl.nextAt, dl.wait, dl.err, dl.outcome = time.Time{}, 0, a.Error, ""
 	switch a.Outcome {
 	case carillon.OutcomeHeld:
 		dl.state = carillon.Held
@@ -136,6 +143,9 @@ func (d *dispatch) settle(ctx workflow.Context, dl *delivery, a carillon.Attempt
 		dl.throttles++
 	default:
 		dl.attempts++
+		if err == nil { // else it says nothing of the endpoint
+			dl.outcome = a.Outcome
+		}
 		dl.durationMS, dl.status = a.DurationMS, 0
 		if a.Response != nil {
 			dl.status = a.Response.Status
@@ -162,7 +172,7 @@ func (d *dispatch) settleAttempt(ctx workflow.Context, dl *delivery, a carillon.
 	switch {
 	case a.Outcome == carillon.OutcomeDelivered:
 		dl.state = carillon.Succeeded
-	case a.Outcome == carillon.OutcomeRetry && d.redelivery != nil && d.redelivery.Probe:
+	case a.Outcome == carillon.OutcomeRetry && d.probes():
 		// Its recovery decides what follows.
 		dl.state, dl.putBack = d.redelivery.From[0], true
 	case a.Outcome == carillon.OutcomeRetry && dl.attempts <= len(dl.Delays):
@@ -217,6 +227,7 @@ func (d *dispatch) record(ctx workflow.Context, deliveries ...*delivery) {
 		in.Rows[i] = activities.Row{
 			Subscription: dl.Subscription, State: dl.state, Attempts: dl.attempts, Status: dl.status, Error: dl.err,
 			DurationMS: dl.durationMS, NextAt: dl.nextAt, FirstFailedAt: dl.firstFailedAt, PutBack: dl.putBack,
+			Outcome: dl.outcome,
 		}
 	}
 	// Also a canceled run tells the index.

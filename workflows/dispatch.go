@@ -224,7 +224,7 @@ func (d *dispatch) startNextPage(ctx workflow.Context) error {
 
 // firstTries attempts all deliveries at once, as local activities in one
 // workflow task: on the way that is healthy, a run costs what an empty run
-// costs.
+// costs. A slow endpoint would keep the task open: it gets a regular activity.
 func (d *dispatch) firstTries(ctx workflow.Context) {
 	if d.retry != nil {
 		d.takeOver(ctx)
@@ -232,7 +232,7 @@ func (d *dispatch) firstTries(ctx workflow.Context) {
 	}
 	tries := make([]workflow.Future, len(d.deliveries))
 	for i, dl := range d.deliveries {
-		if dl.open() && dl.wait == 0 {
+		if dl.open() && dl.wait == 0 && !dl.Slow {
 			tries[i] = d.tryLocally(ctx, dl)
 		}
 	}

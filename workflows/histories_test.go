@@ -55,6 +55,13 @@ func branches() []branch {
 	long := plans("sub_a")
 	paged := short(1, "sub_a")
 	paged.More = true
+	slow := short(1, "sub_a", "sub_b")
+	slow.Plans[0].Slow = true
+	opened := workflows.RecoverInput{
+		Subscription: "sub_a", Requests: []workflows.RecoverRequest{{
+			Backlog: carillon.Backlog{SubscriptionID: "sub_a", States: []carillon.DeliveryState{carillon.Held}}, Opened: true,
+		}},
+	}
 	throttled := carillon.Attempt{Outcome: carillon.OutcomeThrottled, RetryAfter: carillon.Duration(time.Second), Error: "the database is away"}
 	busy := status(carillon.OutcomeRetry, 429)
 	busy.RetryAfter = carillon.Duration(2 * time.Second)
@@ -103,6 +110,11 @@ func branches() []branch {
 			input: workflows.RecoverInput{
 				Subscription: "sub_a", Requests: []workflows.RecoverRequest{{Backlog: carillon.Backlog{SubscriptionID: "sub_a"}}},
 			}},
+		{name: "recover-breaker", script: &scripted{
+			route: short(0, "sub_a"), backlog: 3, probes: 3, openSince: start, probeAt: start, replies: replies(failing(), delivered()),
+		}, kind: workflows.RecoverType, input: opened},
+		{name: "recover-half-open", script: &scripted{openSince: start, probeAt: start}, kind: workflows.RecoverType, input: opened},
+		{name: "slow", script: &scripted{route: slow, replies: replies(failing(), delivered())}},
 		{name: "retry-now", script: &scripted{route: long, replies: replies(failing(), delivered())}, act: update(workflows.UpdateRetryNow)},
 		{name: "cancel-delivery", script: &scripted{route: long, replies: replies(failing())}, act: update(workflows.UpdateCancel)},
 		{name: "cancel-run", script: &scripted{route: long, replies: replies(failing())},

@@ -3,6 +3,7 @@ package workflows
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -26,8 +27,6 @@ const (
 	// maxWindow bounds the deliveries that a recovery has in flight: it must not
 	// knock over a receiver that has just come back.
 	maxWindow = 32
-	// soleDelay is between the probes of a subscription whose schedule is empty.
-	soleDelay = time.Hour
 	// runsPerHistory bounds the child runs in one history, of about six events
 	// each.
 	runsPerHistory = 500
@@ -48,6 +47,9 @@ type RecoverRequest struct {
 	Backlog carillon.Backlog `json:"backlog"`
 	// Rate is how many deliveries a second are begun at most; 0 is no limit.
 	Rate float64 `json:"rate,omitempty"`
+	// Opened is of a breaker that opened, when nobody asked: it makes nothing due
+	// at once.
+	Opened bool `json:"opened,omitempty"`
 }
 
 // RecoverProgress is where a recovery stands.
@@ -62,12 +64,16 @@ type RecoverProgress struct {
 	InFlight int `json:"in_flight"`
 	// NextAt is when the next probe is due; zero when none waits.
 	NextAt time.Time `json:"next_at,omitzero"`
+	// OpenSince is when the endpoint's breaker opened; zero while it is closed.
+	OpenSince time.Time `json:"open_since,omitzero"`
 }
 
 // Recover owns the backlog of one subscription. It tries the oldest delivery
 // alone; while that works it tries more and more at once, and when it does not
-// it waits as the subscription's schedule says, and disables at its end. It
-// ends when nothing is left, or the subscription takes no deliveries.
+// it waits as the subscription's schedule says, and disables at its end. While
+// the endpoint's breaker is open, the oldest delivery is the probe that closes
+// it. The run ends when nothing is left and the breaker is closed, or the
+// subscription takes no deliveries.
 func Recover(ctx workflow.Context, in RecoverInput) (RecoverProgress, error) {
 	r := &recovery{in: in, progress: in.Progress, signals: workflow.GetSignalChannel(ctx, SignalRecover)}
 	err := workflow.SetQueryHandlerWithOptions(ctx, QueryProgress, func() (RecoverProgress, error) { return r.progress, nil },
@@ -81,13 +87,14 @@ func Recover(ctx workflow.Context, in RecoverInput) (RecoverProgress, error) {
 		if err != nil {
 			return r.progress, err
 		}
-		r.receive()
-		if again { // the history is long
+		if !again {
+			r.in.Requests = r.in.Requests[1:]
+		}
+		r.receive() // after that: what is done covers no request that came meanwhile
+		if again {  // the history is long
 			r.in.Progress = r.progress
 			return r.progress, workflow.NewContinueAsNewError(ctx, RecoverType, r.in)
 		}
-		r.in.Requests = r.in.Requests[1:]
-		r.receive()
 	}
 	r.show(ctx, "done")
 	return r.progress, nil
@@ -110,8 +117,21 @@ func (r *recovery) receive() {
 		if !r.signals.ReceiveAsync(&request) {
 			return
 		}
-		r.in.Requests = append(r.in.Requests, request)
+		r.add(request)
 	}
+}
+
+// add appends a request. That of a breaker is for all that is held: once is
+// enough.
+func (r *recovery) add(request RecoverRequest) {
+	if request.Opened && slices.ContainsFunc(r.in.Requests, RecoverRequest.allHeld) {
+		return
+	}
+	r.in.Requests = append(r.in.Requests, request)
+}
+
+func (q RecoverRequest) allHeld() bool {
+	return q.Backlog.Since.IsZero() && q.Backlog.Until.IsZero() && slices.Contains(q.Backlog.States, carillon.Held)
 }
 
 // recover carries one request out. again says that it is to go on in a new
@@ -127,18 +147,34 @@ func (r *recovery) recover(ctx workflow.Context, request RecoverRequest) (again 
 		}
 		r.name, r.progress.Left, r.progress.NextAt = backlog.Name, backlog.Total, time.Time{}
 		r.progress.InFlight = len(backlog.Oldest)
-		if backlog.State != carillon.Enabled || len(backlog.Oldest) == 0 {
+		if backlog.State != carillon.Enabled {
+			return false, nil
+		}
+		if ready, err := r.breaker(ctx, &backlog); err != nil || r.runs >= runsPerHistory {
+			return true, err
+		} else if !ready {
+			window = 1
+			continue
+		}
+		if len(backlog.Oldest) == 0 {
 			return false, nil
 		}
 		r.show(ctx, fmt.Sprintf("%d left", backlog.Total))
 		begin := workflow.Now(ctx)
+		succeeded := r.progress.Succeeded
 		putBack, err := r.try(ctx, backlog.Oldest)
 		if err != nil {
 			return false, err
 		}
+		took := r.progress.Succeeded > succeeded
 		r.runs += len(backlog.Oldest)
 		r.progress.InFlight = 0
-		if putBack == 0 {
+		if r.open() && putBack == 0 {
+			if took {
+				err = r.probed(ctx, activities.ProbedInput{Close: true})
+				window = 2
+			} // else it ended without a word of the endpoint: the next one is the probe
+		} else if putBack == 0 {
 			r.progress.Failures = 0
 			window = min(2*window, maxWindow)
 			err = r.pace(ctx, request.Rate, len(backlog.Oldest), begin)
@@ -150,7 +186,14 @@ func (r *recovery) recover(ctx workflow.Context, request RecoverRequest) (again 
 					return false, err
 				}
 			}
-			err = r.wait(ctx, probeDelay(backlog.Delays, r.progress.Failures), len(backlog.Delays))
+			delay := probeDelay(backlog.Delays, r.progress.Failures)
+			if r.open() {
+				err = r.probed(ctx, activities.ProbedInput{NextAt: workflow.Now(ctx).Add(delay)})
+				if err != nil {
+					return false, err
+				}
+			}
+			err = r.wait(ctx, delay, len(backlog.Delays))
 		}
 		if err != nil || r.runs >= runsPerHistory {
 			return true, err
@@ -162,7 +205,7 @@ func (r *recovery) recover(ctx workflow.Context, request RecoverRequest) (again 
 // policy never disables is probed at the last step of its schedule for ever.
 func probeDelay(delays []carillon.Duration, failures int) time.Duration {
 	if len(delays) == 0 {
-		return soleDelay
+		return carillon.SoleDelay
 	}
 	return time.Duration(delays[min(failures, len(delays))-1])
 }
@@ -219,8 +262,9 @@ func (r *recovery) pace(ctx workflow.Context, rate float64, begun int, begin tim
 	return nil
 }
 
-// wait waits for the next probe. A request that comes in meanwhile, as when
-// somebody enables the subscription again, probes at once.
+// wait waits for the next probe. A request that comes in meanwhile is looked
+// into at once, and one that somebody made, as by enabling the subscription
+// again, begins anew.
 func (r *recovery) wait(ctx workflow.Context, delay time.Duration, steps int) error {
 	r.progress.NextAt = workflow.Now(ctx).Add(delay)
 	r.show(ctx, "waiting to probe")
@@ -234,8 +278,10 @@ func (r *recovery) wait(ctx workflow.Context, delay time.Duration, steps int) er
 		AddReceive(r.signals, func(c workflow.ReceiveChannel, _ bool) {
 			var request RecoverRequest
 			c.Receive(ctx, &request)
-			r.in.Requests = append(r.in.Requests, request)
-			r.progress.Failures = 0
+			r.add(request)
+			if !request.Opened {
+				r.progress.Failures = 0
+			}
 		}).
 		AddReceive(ctx.Done(), func(workflow.ReceiveChannel, bool) {}).
 		Select(ctx)
@@ -263,6 +309,9 @@ func (r *recovery) disable(ctx workflow.Context, backlog activities.BacklogResul
 
 // show brings the details up to date.
 func (r *recovery) show(ctx workflow.Context, what string) {
+	if r.open() {
+		what += ", the breaker is open since " + r.progress.OpenSince.UTC().Format("2006-01-02 15:04:05Z")
+	}
 	next := ""
 	if !r.progress.NextAt.IsZero() {
 		next = ", next probe " + r.progress.NextAt.UTC().Format("2006-01-02 15:04:05Z")

@@ -26,6 +26,17 @@ type backlog struct {
 	// never is a policy that keeps the subscription.
 	never bool
 
+	// openSince and probeAt are the breaker's; probed is what it was told.
+	openSince, probeAt time.Time
+	probed             []activities.ProbedInput
+	// rejects is how many deliveries can never be sent.
+	rejects int
+	// onLook and onProbed are what happens meanwhile.
+	onLook   func(look int)
+	onProbed func()
+	looks    int
+	tries    []time.Duration
+
 	now      func() time.Time
 	windows  []int
 	at       []time.Duration
@@ -34,7 +45,12 @@ type backlog struct {
 }
 
 func (b *backlog) Backlog(_ context.Context, in activities.BacklogInput) (activities.BacklogResult, error) {
-	out := activities.BacklogResult{State: b.state, Name: "watchers", Generation: 4, Disable: carillon.DisableExhausted, Delays: b.delays, Total: b.held}
+	out := activities.BacklogResult{State: b.state, Name: "watchers", Generation: 4, Disable: carillon.DisableExhausted, Delays: b.delays, Total: b.held,
+		OpenSince: b.openSince, ProbeAt: b.probeAt}
+	b.looks++
+	if b.onLook != nil {
+		defer b.onLook(b.looks)
+	}
 	for n := range min(b.held, in.Limit) {
 		out.Oldest = append(out.Oldest, carillon.Redelivery{
 			EventID: fmt.Sprintf("evt_%d", b.started+n), SubscriptionID: "sub_a", Number: len(b.at) + 1, Probe: true,
@@ -57,10 +73,32 @@ func (b *backlog) Disable(_ context.Context, in activities.DisableInput) (activi
 	return activities.DisableResult{Disabled: true}, nil
 }
 
+func (b *backlog) Probed(_ context.Context, in activities.ProbedInput) error {
+	b.probed = append(b.probed, in)
+	if !in.OpenSince.Equal(b.openSince) {
+		return nil
+	}
+	b.probeAt = in.NextAt
+	if in.Close || in.Half {
+		b.openSince = time.Time{}
+	}
+	if b.onProbed != nil {
+		b.onProbed()
+	}
+	return nil
+}
+
 // dispatch stands in for the run of a redelivery.
 func (b *backlog) dispatch(_ workflow.Context, in workflows.DispatchInput) (workflows.DispatchResult, error) {
 	if in.Redelivery.Origin.WorkflowID != "event/"+in.Redelivery.EventID {
 		return workflows.DispatchResult{}, fmt.Errorf("origin %v", in.Redelivery.Origin)
+	}
+	b.tries = append(b.tries, b.now().Sub(start))
+	if b.rejects > 0 {
+		b.rejects--
+		b.held--
+		b.started++
+		return workflows.DispatchResult{Failed: 1}, nil
 	}
 	if b.failures > 0 {
 		b.failures--
@@ -79,6 +117,7 @@ func newRecovery(b *backlog) *testsuite.TestWorkflowEnvironment {
 	env.RegisterWorkflowWithOptions(b.dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
 	env.RegisterActivityWithOptions(b.Backlog, activity.RegisterOptions{Name: activities.Backlog})
 	env.RegisterActivityWithOptions(b.Disable, activity.RegisterOptions{Name: activities.Disable})
+	env.RegisterActivityWithOptions(b.Probed, activity.RegisterOptions{Name: activities.Probed})
 	b.now = env.Now
 	return env
 }

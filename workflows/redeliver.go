@@ -32,16 +32,33 @@ func (p *Publisher) Redeliver(ctx context.Context, pub *carillon.Publication, r 
 // Recover hands a backlog to the run that owns its subscription's, and starts
 // that when it does not run.
 func (p *Publisher) Recover(ctx context.Context, b carillon.Backlog, rate float64) (carillon.Run, error) {
+	return p.signalRecover(ctx, RecoverRequest{Backlog: b, Rate: rate})
+}
+
+// Watch makes sure that the run which owns a subscription's backlog probes its
+// endpoint while the breaker is open.
+func (p *Publisher) Watch(ctx context.Context, subscription string) error {
+	_, err := p.signalRecover(ctx, RecoverRequest{
+		Backlog: carillon.Backlog{
+			SubscriptionID: subscription, States: []carillon.DeliveryState{carillon.Held}, Before: p.now().UTC(),
+		},
+		Opened: true,
+	})
+	return err
+}
+
+func (p *Publisher) signalRecover(ctx context.Context, request RecoverRequest) (carillon.Run, error) {
 	attributes := p.attributes.present(ctx, p)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
-	id := RecoverWorkflowID(b.SubscriptionID)
-	handle, err := p.client.SignalWithStartWorkflow(ctx, id, SignalRecover, RecoverRequest{Backlog: b, Rate: rate},
+	subscription := request.Backlog.SubscriptionID
+	id := RecoverWorkflowID(subscription)
+	handle, err := p.client.SignalWithStartWorkflow(ctx, id, SignalRecover, request,
 		client.StartWorkflowOptions{
 			ID: id, TaskQueue: DispatchQueue,
 			WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
-			StaticSummary:         "recovery of " + b.SubscriptionID,
-		}, RecoverType, RecoverInput{Subscription: b.SubscriptionID, SearchAttributes: attributes})
+			StaticSummary:         "recovery of " + subscription,
+		}, RecoverType, RecoverInput{Subscription: subscription, SearchAttributes: attributes})
 	if err != nil {
 		return carillon.Run{}, unavailable("Temporal does not answer", err)
 	}

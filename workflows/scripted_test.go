@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -35,7 +36,12 @@ type scripted struct {
 	// one stays.
 	replies map[string][]carillon.Attempt
 	// backlog is how many deliveries Backlog finds; redeliveries counts them.
-	backlog, redeliveries int
+	// probes is how many may fail; 1 when it is 0.
+	backlog, redeliveries, probes int
+	// openSince and probeAt are those of an open breaker, which Backlog tells and
+	// Probed changes.
+	openSince, probeAt time.Time
+	probed             []activities.ProbedInput
 	// reopens is how many held deliveries Record finds enabled.
 	reopens int
 	// localFails makes a local activity of the name fail.
@@ -218,7 +224,8 @@ func (s *scripted) after(subscription string) []time.Duration {
 func (s *scripted) Backlog(ctx context.Context, _ activities.BacklogInput) (activities.BacklogResult, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := activities.BacklogResult{State: carillon.Enabled, Total: s.backlog, Delays: []carillon.Duration{carillon.Duration(time.Second)}}
+	out := activities.BacklogResult{State: carillon.Enabled, Total: s.backlog, Delays: slices.Repeat([]carillon.Duration{carillon.Duration(time.Second)}, max(1, s.probes)),
+		OpenSince: s.openSince, ProbeAt: s.probeAt}
 	if s.backlog > 0 {
 		s.backlog--
 		s.redeliveries++
@@ -229,6 +236,17 @@ func (s *scripted) Backlog(ctx context.Context, _ activities.BacklogInput) (acti
 	return out, s.seen(ctx, activities.Backlog)
 }
 
+func (s *scripted) Probed(_ context.Context, in activities.ProbedInput) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.probed = append(s.probed, in)
+	if in.Close || in.Half {
+		s.openSince = time.Time{}
+	}
+	s.probeAt = in.NextAt
+	return nil
+}
+
 func registerScripted(r interface {
 	RegisterActivityWithOptions(a any, options activity.RegisterOptions)
 }, s *scripted) {
@@ -236,7 +254,8 @@ func registerScripted(r interface {
 		activities.Route: s.Route, activities.Page: s.Page, activities.Attempt: s.Attempt,
 		activities.Record: s.Record, activities.Disable: s.Disable, activities.Reclaim: s.Reclaim,
 		activities.RouteBatch: s.RouteBatch, activities.AttemptBatch: s.AttemptBatch, activities.Backlog: s.Backlog,
-		activities.Prune: s.Prune, activities.Sweep: s.Sweep,
+		activities.Probed: s.Probed,
+		activities.Prune:  s.Prune, activities.Sweep: s.Sweep,
 	} {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

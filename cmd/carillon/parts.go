@@ -75,6 +75,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if p.store, err = store.Open(ctx, cfg.DatabaseURL.Reveal(), ring); err != nil {
 		return nil, usagef("CARILLON_DATABASE_URL: %w", err)
 	}
+	p.metrics.MustRegister(&healthMetrics{store: p.store, log: log})
 	p.publisher = workflows.NewPublisher(p.temporal, dataConverter, p.namespace, p.store, time.Now, log)
 	if cfg.GroupCommit {
 		p.publisher.GroupCommit()
@@ -82,7 +83,8 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	p.activities = activities.New(activities.Deps{
 		Store: p.store, Histories: p.histories, Publisher: p.publisher, Channels: p.channels,
 		Conditions: p.conditions, Now: time.Now, Jitter: rand.Float64, Observe: newAttemptMetrics(p.metrics), Log: log,
-		Runs: p.histories,
+		Meter: newEndpointMetrics(p.metrics),
+		Runs:  p.histories,
 	})
 	return p, nil
 }

@@ -1,0 +1,141 @@
+package activities
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// fill takes every place at an endpoint.
+func fill(t *testing.T, b *bulkheads, id string) []*place {
+	t.Helper()
+	places := make([]*place, maxInFlight)
+	for i := range places {
+		places[i], _ = b.enter(t.Context(), id)
+		require.NotNil(t, places[i])
+	}
+	return places
+}
+
+func TestAnEndpointHasEightAttemptsInFlight(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBulkheads()
+		places := fill(t, b, "sub_a")
+		fill(t, b, "sub_b") // is another endpoint
+
+		begin := time.Now()
+		p, after := b.enter(t.Context(), "sub_a")
+		require.Nil(t, p, "all are taken")
+		require.Equal(t, slotWait, time.Since(begin), "it waited for one")
+		require.Equal(t, crowdedRetry, after)
+
+		var order []int
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for n := range 3 {
+			wg.Go(func() {
+				p, _ := b.enter(t.Context(), "sub_a")
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, n)
+				p.done(false)
+			})
+			synctest.Wait()
+		}
+		places[0].done(false)
+		wg.Wait()
+		require.Equal(t, []int{0, 1, 2}, order, "who waits longest is next")
+		for _, p := range places[1:] {
+			p.leave()
+		}
+		require.NotContains(t, b.endpoints, "sub_a", "what says nothing is not kept")
+	})
+}
+
+func TestNobodyWaitsForASlowEndpoint(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBulkheads()
+		places := fill(t, b, "sub_a")
+		require.False(t, b.slow("sub_a"))
+		<-time.After(slowAfter + time.Millisecond)
+		require.True(t, b.slow("sub_a"), "its oldest attempt hangs")
+		begin := time.Now()
+		for n := range 3 {
+			p, after := b.enter(t.Context(), "sub_a")
+			require.Nil(t, p)
+			require.Equal(t, crowdedRetry+time.Duration(n)*crowdedSpacing, after, "they come back one by one")
+		}
+		require.Equal(t, begin, time.Now(), "at once")
+
+		for _, p := range places {
+			p.done(false)
+		}
+		require.True(t, b.slow("sub_a"), "its last attempt was")
+		p, _ := b.enter(t.Context(), "sub_a")
+		require.NotNil(t, p)
+		p.done(false)
+		require.False(t, b.slow("sub_a"), "an attempt that was quick brings it back")
+		require.Empty(t, b.endpoints)
+	})
+}
+
+// A failure that is not recorded yet may be the one that opens the breaker:
+// what waits behind it waits for that.
+func TestAFailedAttemptKeepsItsPlaceUntilItIsRecorded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBulkheads()
+		for _, p := range fill(t, b, "sub_a") {
+			p.done(true)
+		}
+		entered := make(chan time.Duration, 2)
+		begin := time.Now()
+		go func() {
+			for range 2 {
+				b.enter(t.Context(), "sub_a")
+				entered <- time.Since(begin)
+			}
+		}()
+		synctest.Wait()
+		require.Empty(t, entered)
+		b.recorded("sub_a")
+		require.Zero(t, <-entered)
+		require.Equal(t, recordWait, <-entered, "another worker records the rest")
+		b.recorded("sub_a")
+		b.recorded("sub_unknown")
+		<-time.After(time.Minute)
+		require.Equal(t, 2, b.endpoints["sub_a"].taken)
+	})
+}
+
+func TestAPlaceGivenInTheMomentOfGivingUpIsTaken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBulkheads()
+		places := fill(t, b, "sub_a")
+		const waiters = 50
+		got := make(chan *place, waiters)
+		for range waiters {
+			go func() {
+				p, _ := b.enter(t.Context(), "sub_a")
+				got <- p
+			}()
+		}
+		<-time.After(slotWait) // in the very moment that they stop to wait
+		places[0].done(false)
+		taken := maxInFlight - 1
+		for range waiters {
+			if p := <-got; p != nil {
+				taken++
+			}
+		}
+		// At most one was handed the place, and none got lost.
+		require.LessOrEqual(t, taken, maxInFlight)
+		require.Equal(t, taken, b.endpoints["sub_a"].taken)
+	})
+}

@@ -46,6 +46,7 @@ type settings struct {
 	out, docs string
 	bin       string
 	postgres  string
+	profiles  string
 	databases []string
 }
 
@@ -91,6 +92,7 @@ func parse(args []string, errOut io.Writer) (settings, error) {
 	flags.StringVar(&s.bin, "bin", "bin", "folder of carillon and carillon-devserver")
 	flags.StringVar(&s.postgres, "postgres", os.Getenv("CARILLON_TEST_POSTGRES_URL"),
 		"URL of a PostgreSQL server on which databases may be made; measures there as well")
+	flags.StringVar(&s.profiles, "profiles", "", "folder to write profiles of both programs to; measuring is slower then")
 	var database string
 	flags.StringVar(&database, "database", "", "sqlite or postgres alone")
 	if err := flags.Parse(args); err != nil {
@@ -129,7 +131,7 @@ func (s settings) measure(ctx context.Context, out io.Writer) (bool, error) {
 	for range s.repeat {
 		for _, database := range s.databases {
 			for _, sc := range s.scenarios {
-				b := &bench{bin: s.bin, full: s.full, log: out}
+				b := &bench{bin: s.bin, profiles: s.profiles, full: s.full, log: out}
 				if database == onPostgres {
 					b.postgres = s.postgres
 				}

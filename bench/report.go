@@ -86,6 +86,9 @@ func (r *result) show(w io.Writer) {
 		return
 	}
 	writeTable(w, results([]*result{r}))
+	if r.Stragglers > 0 {
+		fmt.Fprintf(w, "  %d deliveries took more than %s: their tasks were lost and handed out again\n", r.Stragglers, straggling)
+	}
 	if r.Relay > 0 {
 		fmt.Fprintf(w, "  a relay that keeps nothing: %s events/s\n", whole(r.Relay))
 	}

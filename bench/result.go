@@ -52,6 +52,9 @@ type result struct {
 
 	// PublishToReceive is from the post of an event to its first arrival.
 	PublishToReceive latencies `json:"publish_to_receive"`
+	// Stragglers took more than 10 s: a task of theirs was lost and handed out
+	// again. A single one sets the time that all deliveries took.
+	Stragglers int `json:"stragglers"`
 	tally
 	// Reposted counts posts made again because no answer came, or 503.
 	Reposted int64 `json:"reposted"`
@@ -148,8 +151,18 @@ func (r *result) fill(all []event, posts []posted, endpoints []*endpoint) {
 	if end := last(arrivals); end.After(begin) {
 		r.Delivered = float64(deliveries) / end.Sub(begin).Seconds()
 	}
-	r.PublishToReceive = summarize(journeys(all, posts, arrivals))
+	took := journeys(all, posts, arrivals)
+	r.PublishToReceive = summarize(took)
+	for _, d := range took {
+		if d > straggling {
+			r.Stragglers++
+		}
+	}
 }
+
+// straggling is far above what a loaded machine needs, and below the 60 s after
+// which Temporal hands a lost task out again.
+const straggling = 10 * time.Second
 
 func ids(all []event) []string {
 	list := make([]string, len(all))

@@ -19,6 +19,7 @@ type scenario struct {
 // bench is what a scenario needs to know.
 type bench struct {
 	bin, postgres string
+	profiles      string // folder of profiles; empty takes none
 	full          bool
 	log           io.Writer
 }
@@ -97,7 +98,7 @@ const groupCommit = "CARILLON_GROUP_COMMIT=on"
 
 // start starts a stack for one scenario.
 func (b *bench) start(ctx context.Context, env ...string) (*stack, error) {
-	s, err := newStack(ctx, b.bin, b.postgres, env...)
+	s, err := b.newStack(ctx, env...)
 	if err != nil && len(env) > 0 && strings.Contains(err.Error(), "CARILLON_GROUP_COMMIT") {
 		return nil, &leftOut{"this carillon knows no CARILLON_GROUP_COMMIT"}
 	}

@@ -78,7 +78,7 @@ func measureRefuse(ctx context.Context, b *bench) (*result, error) {
 	r.Accepted = float64(len(all)) / accepted.Seconds()
 	// From the receiver's return on, which is what is interesting of them.
 	r.Delivered = float64(len(all)-r.Lost) / last(snapshots([]*endpoint{e})).Sub(back).Seconds()
-	r.PublishToReceive = latencies{}
+	r.PublishToReceive, r.Stragglers = latencies{}, 0
 	r.judgeReturn(e, back, max(int(most.Load()), left))
 	return r, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -94,11 +95,14 @@ func (t throughput) post(ctx context.Context, s *stack, r *result, n int, endpoi
 		return err
 	}
 	all := events("counted", feed, n)
-	posts, err := send(ctx, all)
+	var posts []posted
+	err = s.profiles(ctx, fmt.Sprintf("%dx%d", t.connections, len(endpoints)), func() (err error) {
+		if posts, err = send(ctx, all); err != nil {
+			return err
+		}
+		return await(ctx, warmUp+n, endpoints...)
+	})
 	if err != nil {
-		return err
-	}
-	if err := await(ctx, warmUp+n, endpoints...); err != nil {
 		return err
 	}
 	// The runs end shortly after their deliveries.

@@ -30,10 +30,12 @@ const startTimeout = 60 * time.Second
 type stack struct {
 	bin, dir string
 	env      []string // of Carillon, beside what it needs
-	ports    struct{ api, temporal, web int }
+	ports    struct{ api, temporal, web, carillonProfiles, temporalProfiles int }
 	adminKey string
 	secret   string
 	database *database // nil is SQLite
+	// profileDir is where profiles go; empty takes none.
+	profileDir string
 
 	receiver *receiver
 	carillon *process
@@ -46,8 +48,8 @@ type stack struct {
 }
 
 // newStack starts everything. env holds settings of Carillon.
-func newStack(ctx context.Context, bin, postgres string, env ...string) (_ *stack, err error) {
-	s := &stack{bin: bin, env: env, adminKey: rand.Text()}
+func (b *bench) newStack(ctx context.Context, env ...string) (_ *stack, err error) {
+	s := &stack{bin: b.bin, env: env, adminKey: rand.Text(), profileDir: b.profiles}
 	var key [32]byte
 	_, _ = rand.Read(key[:]) // never fails
 	s.secret = base64.StdEncoding.EncodeToString(key[:])
@@ -59,16 +61,20 @@ func newStack(ctx context.Context, bin, postgres string, env ...string) (_ *stac
 	if s.dir, err = os.MkdirTemp("", "carillon-bench-"); err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	if postgres != "" {
-		if s.database, err = newDatabase(ctx, postgres); err != nil {
+	if b.postgres != "" {
+		if s.database, err = newDatabase(ctx, b.postgres); err != nil {
 			return nil, err
 		}
 	}
-	ports, err := freePorts(ctx, 3)
+	ports, err := freePorts(ctx, 5)
 	if err != nil {
 		return nil, err
 	}
 	s.ports.api, s.ports.temporal, s.ports.web = ports[0], ports[1], ports[2]
+	if s.profileDir != "" {
+		s.ports.carillonProfiles, s.ports.temporalProfiles = ports[3], ports[4]
+		s.env = append(s.env, "CARILLON_PPROF_ADDR=127.0.0.1:"+strconv.Itoa(s.ports.carillonProfiles))
+	}
 	if s.receiver, err = openReceiver(ctx); err != nil {
 		return nil, err
 	}
@@ -112,7 +118,8 @@ func (s *stack) startServer(ctx context.Context) error {
 	var err error
 	s.server, err = run(context.WithoutCancel(ctx), "carillon-devserver", filepath.Join(s.bin, "carillon-devserver"), env,
 		"--dir", filepath.Join(s.dir, "temporal"),
-		"--port", strconv.Itoa(s.ports.temporal), "--web-port", strconv.Itoa(s.ports.web), "--ignore-interrupt")
+		"--port", strconv.Itoa(s.ports.temporal), "--web-port", strconv.Itoa(s.ports.web), "--ignore-interrupt",
+		"--pprof-port", strconv.Itoa(s.ports.temporalProfiles))
 	if err != nil {
 		return err
 	}

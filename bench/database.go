@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/url"
 	"strings"
@@ -22,7 +23,8 @@ type database struct {
 func newDatabase(ctx context.Context, server string) (*database, error) {
 	u, err := url.Parse(server)
 	if err != nil {
-		return nil, fmt.Errorf("-postgres: not a URL of the form postgres://USER:PASSWORD@HOST/DATABASE: %w", err)
+		// Without the error, which repeats the URL with its password.
+		return nil, errors.New("-postgres: not a URL of the form postgres://USER:PASSWORD@HOST/DATABASE")
 	}
 	d := &database{server: u, prefix: "carillon_bench_" + strings.ToLower(rand.Text()[:10])}
 	if err := d.each(ctx, "CREATE DATABASE "); err != nil {

@@ -87,7 +87,8 @@ func (r *result) show(w io.Writer) {
 	}
 	writeTable(w, results([]*result{r}))
 	if r.Stragglers > 0 {
-		fmt.Fprintf(w, "  %d deliveries took more than %s: their tasks were lost and handed out again\n", r.Stragglers, straggling)
+		fmt.Fprintf(w, "  %d deliveries took more than %s; the others came at %s/s, %s times the floor\n",
+			r.Stragglers, straggling, whole(r.Prompt), some(ratio(r.Prompt, r.Floor)))
 	}
 	if r.Relay > 0 {
 		fmt.Fprintf(w, "  a relay that keeps nothing: %s events/s\n", whole(r.Relay))

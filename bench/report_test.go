@@ -50,6 +50,16 @@ func TestFill(t *testing.T) {
 	require.InDelta(t, 7.0/4, r.Delivered, 1e-9, "7 in 4 s; what came again does not count")
 	require.InDelta(t, 4000, r.PublishToReceive.P99, 1e-9)
 	require.Zero(t, r.Stragglers)
+
+	late := events("late", feed, 2)
+	c := &endpoint{arrivals: map[string]arrival{}}
+	c.take(late[0].id, at(2))
+	c.take(late[1].id, at(60))
+	r = &result{}
+	r.fill(late, []posted{{at(0), at(1)}, {at(0), at(1)}}, []*endpoint{c})
+	require.Equal(t, 1, r.Stragglers)
+	require.InDelta(t, 2.0/60, r.Delivered, 1e-9, "one straggler sets the rate")
+	require.InDelta(t, 0.5, r.Prompt, 1e-9)
 }
 
 func TestRepeated(t *testing.T) {

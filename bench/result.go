@@ -55,6 +55,8 @@ type result struct {
 	// Stragglers took more than 10 s: a task of theirs was lost and handed out
 	// again. A single one sets the time that all deliveries took.
 	Stragglers int `json:"stragglers"`
+	// Prompt is the rate of the other deliveries, where there are stragglers.
+	Prompt float64 `json:"prompt_per_second,omitempty"`
 	tally
 	// Reposted counts posts made again because no answer came, or 503.
 	Reposted int64 `json:"reposted"`
@@ -151,12 +153,29 @@ func (r *result) fill(all []event, posts []posted, endpoints []*endpoint) {
 	if end := last(arrivals); end.After(begin) {
 		r.Delivered = float64(deliveries) / end.Sub(begin).Seconds()
 	}
-	took := journeys(all, posts, arrivals)
-	r.PublishToReceive = summarize(took)
-	for _, d := range took {
-		if d > straggling {
-			r.Stragglers++
+	r.PublishToReceive = summarize(journeys(all, posts, arrivals))
+	r.straggle(all, posts, arrivals, begin)
+}
+
+// straggle sets apart what took long.
+func (r *result) straggle(all []event, posts []posted, arrivals []map[string]arrival, begin time.Time) {
+	prompt, end := 0, begin
+	for _, at := range arrivals {
+		for i, e := range all {
+			switch a, ok := at[e.id]; {
+			case !ok:
+			case a.First.Sub(posts[i].sent) > straggling:
+				r.Stragglers++
+			default:
+				prompt++
+				if a.First.After(end) {
+					end = a.First
+				}
+			}
 		}
+	}
+	if r.Stragglers > 0 && end.After(begin) {
+		r.Prompt = float64(prompt) / end.Sub(begin).Seconds()
 	}
 }
 

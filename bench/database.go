@@ -26,9 +26,11 @@ func newDatabase(ctx context.Context, server string) (*database, error) {
 		// Without the error, which repeats the URL with its password.
 		return nil, errors.New("-postgres: not a URL of the form postgres://USER:PASSWORD@HOST/DATABASE")
 	}
-	d := &database{server: u, prefix: "carillon_bench_" + strings.ToLower(rand.Text()[:10])}
+	d := &database{
+		server: u, prefix: "carillon_bench_" + strings.ToLower(rand.Text()[:10]),
+	}
 	if err := d.each(ctx, "CREATE DATABASE "); err != nil {
-		d.drop()
+		d.drop(ctx)
 		return nil, err
 	}
 	return d, nil
@@ -64,9 +66,9 @@ func (d *database) each(ctx context.Context, statement string) error {
 	return nil
 }
 
-// drop removes them; what is left over has a name that says whose it was.
-func (d *database) drop() {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+// drop removes them, also when ctx has ended; what is left over has a name that says whose it was.
+func (d *database) drop(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
 	names := d.names()
 	db, err := sql.Open("postgres", d.server.String())

@@ -42,13 +42,15 @@ func (l *load) close() { l.http.CloseIdleConnections() }
 // when its turn was, whether or not a connection was free.
 type posted struct{ sent, acked time.Time }
 
-// rejected is an answer that posting again does not change.
-type rejected struct {
+// rejectedError is an answer that posting again does not change.
+type rejectedError struct {
 	status int
 	body   string
 }
 
-func (r *rejected) Error() string { return fmt.Sprintf("post an event: HTTP %d: %s", r.status, r.body) }
+func (r *rejectedError) Error() string {
+	return fmt.Sprintf("post an event: HTTP %d: %s", r.status, r.body)
+}
 
 // closed posts the events over all connections, each posting its next once the
 // last was acknowledged.
@@ -134,7 +136,7 @@ func (l *load) post(ctx context.Context, path string, body []byte) error {
 		case err == nil && status == http.StatusAccepted:
 			return nil
 		case err == nil && status < http.StatusInternalServerError:
-			return &rejected{status, answer}
+			return &rejectedError{status, answer}
 		}
 		l.unanswered.Add(1)
 		if err := pause(ctx, repostDelay); err != nil {

@@ -66,7 +66,7 @@ func TestLoad(t *testing.T) {
 		t.Parallel()
 		url, _ := producerServer(t, http.StatusNotFound)
 		_, err := newLoad(url, "key", 2).batches(t.Context(), events("batch", feed, 10), 5)
-		var left *leftOut
+		var left *leftOutError
 		require.ErrorAs(t, unknownRoute(err, "POST /v1/events/batch"), &left)
 		require.Equal(t, "this carillon has no POST /v1/events/batch: it answers HTTP 404", left.why)
 	})

@@ -138,7 +138,7 @@ func (s settings) measure(ctx context.Context, out io.Writer) (bool, error) {
 				begin := time.Now()
 				fmt.Fprintf(out, "\n%s: %s\n", sc.name, sc.about)
 				one, err := sc.run(ctx, b)
-				if left, ok := errors.AsType[*leftOut](err); ok {
+				if left, ok := errors.AsType[*leftOutError](err); ok {
 					one, err = &result{LeftOut: left.why}, nil
 				}
 				if err != nil {

@@ -112,7 +112,7 @@ func freePorts(ctx context.Context, n int) ([]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("choose a port: %w", err)
 		}
-		defer func() { _ = l.Close() }() //nolint:revive // open until all are chosen
+		defer func() { _ = l.Close() }() // open until all are chosen
 		addr, ok := l.Addr().(*net.TCPAddr)
 		if !ok {
 			return nil, fmt.Errorf("choose a port: %s has none", l.Addr())

@@ -86,10 +86,8 @@ func (r *receiver) at(path string) *endpoint {
 // ServeHTTP remembers the event before it answers, 204 in the end.
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	e := r.at(req.URL.Path)
-	now := e.inFlight.Add(1)
+	e.enter()
 	defer e.inFlight.Add(-1)
-	for most := e.most.Load(); now > most && !e.most.CompareAndSwap(most, now); most = e.most.Load() {
-	}
 	_, _ = io.Copy(io.Discard, req.Body)
 	e.take(req.Header.Get("webhook-id"), time.Now())
 	if hang := e.hang.Load(); hang > 0 {
@@ -99,6 +97,17 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		}
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// enter counts a request as under way.
+func (e *endpoint) enter() {
+	now := e.inFlight.Add(1)
+	for {
+		most := e.most.Load()
+		if now <= most || e.most.CompareAndSwap(most, now) {
+			return
+		}
+	}
 }
 
 func (e *endpoint) take(id string, now time.Time) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -55,8 +56,8 @@ var columns = []struct {
 	{"p50 ms", func(r *result) string { return some(r.PublishToReceive.P50) }},
 	{"p95 ms", func(r *result) string { return some(r.PublishToReceive.P95) }},
 	{"p99 ms", func(r *result) string { return some(r.PublishToReceive.P99) }},
-	{"lost", func(r *result) string { return fmt.Sprint(r.Lost) }},
-	{"dup", func(r *result) string { return fmt.Sprint(r.Duplicated) }},
+	{"lost", func(r *result) string { return strconv.Itoa(r.Lost) }},
+	{"dup", func(r *result) string { return strconv.Itoa(r.Duplicated) }},
 	{"carillon CPU s/1000", func(r *result) string { return some(r.Carillon.CPUSeconds) }},
 	{"peak MB", func(r *result) string { return whole(r.Carillon.PeakMB) }},
 	{"temporal CPU s/1000", func(r *result) string { return some(r.Temporal.CPUSeconds) }},

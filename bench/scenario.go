@@ -70,10 +70,10 @@ next:
 	return chosen, nil
 }
 
-// leftOut is the error of a scenario that the binaries cannot do.
-type leftOut struct{ why string }
+// leftOutError is the error of a scenario that the binaries cannot do.
+type leftOutError struct{ why string }
 
-func (l *leftOut) Error() string { return l.why }
+func (l *leftOutError) Error() string { return l.why }
 
 // of returns the count of the full profile, or that of the short one.
 func (b *bench) of(full, short int) int {
@@ -100,7 +100,7 @@ const groupCommit = "CARILLON_GROUP_COMMIT=on"
 func (b *bench) start(ctx context.Context, env ...string) (*stack, error) {
 	s, err := b.newStack(ctx, env...)
 	if err != nil && len(env) > 0 && strings.Contains(err.Error(), "CARILLON_GROUP_COMMIT") {
-		return nil, &leftOut{"this carillon knows no CARILLON_GROUP_COMMIT"}
+		return nil, &leftOutError{"this carillon knows no CARILLON_GROUP_COMMIT"}
 	}
 	return s, err
 }
@@ -108,9 +108,9 @@ func (b *bench) start(ctx context.Context, env ...string) (*stack, error) {
 // unknownRoute makes a 404 of a route that the binary does not have one that
 // the scenario is left out for.
 func unknownRoute(err error, route string) error {
-	r, ok := errors.AsType[*rejected](err)
+	r, ok := errors.AsType[*rejectedError](err)
 	if ok && (r.status == http.StatusNotFound || r.status == http.StatusMethodNotAllowed) {
-		return &leftOut{fmt.Sprintf("this carillon has no %s: it answers HTTP %d", route, r.status)}
+		return &leftOutError{fmt.Sprintf("this carillon has no %s: it answers HTTP %d", route, r.status)}
 	}
 	return err
 }

@@ -73,7 +73,7 @@ func (c *crash) measure(ctx context.Context, b *bench, env []string) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.close(ctx)
 	endpoints, err := s.fanOut(ctx, 1)
 	if err != nil {
 		return err
@@ -110,8 +110,8 @@ func (c *crash) measure(ctx context.Context, b *bench, env []string) error {
 	arrivals := e.snapshot()
 	c.lost = count(ids(all), []map[string]arrival{arrivals})
 	c.reposted = l.unanswered.Load()
-	for i, e := range all {
-		if posts[i].acked.Before(killed) {
+	for i, e := range all { // also what was posted but not answered: its run may be there
+		if posts[i].sent.Before(killed) {
 			c.whole = max(c.whole, arrivals[e.id].First.Sub(killed))
 		}
 	}

@@ -16,7 +16,7 @@ func measureLatency(ctx context.Context, b *bench) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	defer s.close(ctx)
 	endpoints, err := s.fanOut(ctx, 1)
 	if err != nil {
 		return nil, err

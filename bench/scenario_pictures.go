@@ -23,7 +23,7 @@ func measureFanout(ctx context.Context, b *bench) (*result, error) {
 				full: max(300, 4000/subscribers), short: max(100, 1000/subscribers),
 			}
 			one, err := shape.measure(ctx, b)
-			if _, ok := errors.AsType[*leftOut](err); ok {
+			if _, ok := errors.AsType[*leftOutError](err); ok {
 				b.say("%s: %v", mode.name, err)
 				break
 			}
@@ -60,7 +60,7 @@ func measureLoad(ctx context.Context, b *bench) (*result, error) {
 		if err == nil {
 			err = s.steady(ctx, r, endpoints, float64(rate), rate*b.of(20, 6))
 		}
-		s.close()
+		s.close(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("%d events a second: %w", rate, err)
 		}

@@ -28,7 +28,7 @@ func measureRefuse(ctx context.Context, b *bench) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	defer s.close(ctx)
 	away, err := openReceiver(ctx) // which chooses its port
 	if err != nil {
 		return nil, err

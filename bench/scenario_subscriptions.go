@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/carillon-dev/carillon/client"
 )
@@ -43,7 +44,7 @@ func measureSubscriptions(ctx context.Context, b *bench) (*result, error) {
 
 func (r *result) among(n int) []string {
 	return []string{
-		fmt.Sprint(n), whole(r.Delivered), number(r.PublishToReceive.P50), number(r.PublishToReceive.P99), whole(r.Floor),
+		strconv.Itoa(n), whole(r.Delivered), number(r.PublishToReceive.P50), number(r.PublishToReceive.P99), whole(r.Floor),
 	}
 }
 
@@ -53,7 +54,7 @@ func (b *bench) among(ctx context.Context, n int) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	defer s.close(ctx)
 	endpoints, err := s.fanOut(ctx, matchingSubscriptions)
 	if err != nil {
 		return nil, err

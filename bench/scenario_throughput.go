@@ -45,7 +45,7 @@ func (t throughput) measure(ctx context.Context, b *bench) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
+	defer s.close(ctx)
 	endpoints, err := s.fanOut(ctx, t.subscribers)
 	if err != nil {
 		return nil, err

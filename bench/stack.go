@@ -55,7 +55,7 @@ func (b *bench) newStack(ctx context.Context, env ...string) (_ *stack, err erro
 	s.secret = base64.StdEncoding.EncodeToString(key[:])
 	defer func() {
 		if err != nil {
-			s.close()
+			s.close(ctx)
 		}
 	}()
 	if s.dir, err = os.MkdirTemp("", "carillon-bench-"); err != nil {
@@ -168,7 +168,7 @@ func (s *stack) ready(ctx context.Context) bool {
 }
 
 // close ends what was started and removes its data.
-func (s *stack) close() {
+func (s *stack) close(ctx context.Context) {
 	for _, p := range []*process{s.carillon, s.server} {
 		if p != nil {
 			p.kill()
@@ -181,7 +181,7 @@ func (s *stack) close() {
 		s.receiver.shut()
 	}
 	if s.database != nil {
-		s.database.drop()
+		s.database.drop(ctx)
 	}
 	if s.dir != "" {
 		_ = os.RemoveAll(s.dir) // a temporary folder

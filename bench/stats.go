@@ -64,11 +64,10 @@ func count(acknowledged []string, endpoints []map[string]arrival) tally {
 	var t tally
 	for _, arrivals := range endpoints {
 		for _, id := range acknowledged {
-			switch a := arrivals[id]; {
-			case a.Count == 0:
+			if n := arrivals[id].Count; n > 0 {
+				t.Duplicated += n - 1
+			} else {
 				t.Lost++
-			default:
-				t.Duplicated += a.Count - 1
 			}
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/http/pprof" //nolint:gosec // G108: on an address of this machine alone, and only where it was asked for
+	"net/http/pprof"
 	"time"
 )
 

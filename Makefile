@@ -53,8 +53,15 @@ fmt: bin/tools/.built ## format the Go code
 generate: ## write the generated documents anew; their tests compare them
 	$(GO) test ./config -count=1 -update
 
+SCENARIO ?= all
+BENCH ?=
 .PHONY: bench
-bench: ## measure the hot paths: matching, conditions, signatures
+bench: build ## measure what was built beside its engine; SCENARIO=name for one, BENCH=-full for the whole counts
+	$(GO) build -o bin/bench ./bench
+	bin/bench -scenario $(SCENARIO) $(BENCH)
+
+.PHONY: bench-hot
+bench-hot: ## measure the hot paths without a server: matching, conditions, signatures
 	$(GO) test -run '^$$' -bench . -benchmem ./bench/...
 
 .PHONY: histories

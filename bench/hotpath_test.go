@@ -1,7 +1,7 @@
-// Package bench_test measures what every event passes through, without a
-// server: `make bench`. It holds no assertions on time; numbers are compared
-// with those of another version on the same machine.
-package bench_test
+// These benchmarks measure the hot paths, what every event passes through,
+// without a server: `make bench-hot`. They hold no assertions on time; numbers
+// are compared with those of another version on the same machine.
+package main_test
 
 import (
 	"encoding/json"

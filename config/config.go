@@ -37,6 +37,7 @@ type Config struct {
 	ListenSecret   Secret     `env:"CARILLON_LISTEN_SECRET" unit:"secret" doc:"What carillon listen verifies with: the whsec_ secret of a subscription, or several, separated by commas. No other command reads it."`
 	LogLevel       slog.Level `env:"CARILLON_LOG_LEVEL" unit:"level" default:"info" doc:"The least level that is logged, to standard error."`
 	LogFormat      string     `env:"CARILLON_LOG_FORMAT" unit:"format" default:"text" doc:"How the log is written."`
+	PprofAddr      string     `env:"CARILLON_PPROF_ADDR" unit:"loopback" doc:"Where Go's profiles of this process can be read, under /debug/pprof/, by anybody on this machine. Without it nowhere. They tell what the process spends its time and memory on, and nothing of events."`
 
 	Retention time.Duration `env:"CARILLON_RETENTION" unit:"days" default:"90d" doc:"For how long the index keeps events and deliveries, from when the event was received. Deliveries under way or held, and the last 50 of each subscription, stay whatever their age. A repeated post of an event is known as such for as long as its row is kept."`
 

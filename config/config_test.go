@@ -140,6 +140,14 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 			[]string{"CARILLON_HTTP_ADDR=:99999"},
 			`CARILLON_HTTP_ADDR: "99999" is not a port; allowed: host:port, such as 127.0.0.1:8080`,
 		},
+		"profiles for other machines": {
+			[]string{"CARILLON_PPROF_ADDR=0.0.0.0:6060"},
+			`CARILLON_PPROF_ADDR: "0.0.0.0:6060" is not an address of this machine alone; allowed: host:port of this machine, such as 127.0.0.1:6060`,
+		},
+		"profiles on every address": {
+			[]string{"CARILLON_PPROF_ADDR=:6060"},
+			`CARILLON_PPROF_ADDR: ":6060" is not an address of this machine alone; allowed: host:port of this machine, such as 127.0.0.1:6060`,
+		},
 		"a port with a sign": {
 			[]string{"CARILLON_DEV_TEMPORAL_PORT=-1"},
 			`CARILLON_DEV_TEMPORAL_PORT: "-1" is not a port; allowed: 0 to 65535, where 0 takes a free one`,

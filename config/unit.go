@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ type unit struct {
 
 var units = map[string]unit{
 	"host:port": {"host:port, such as 127.0.0.1:8080", readAddr},
+	"loopback":  {"host:port of this machine, such as 127.0.0.1:6060", readLoopback},
 	"port":      {"0 to 65535, where 0 takes a free one", readPort},
 	"URL":       {"an http or https URL without user, query and fragment", readURL},
 	"days":      {"days such as 90d, or hours such as 2160h, at least 1d; 0 is for ever", readDays},
@@ -45,6 +47,18 @@ func readAddr(text string) (any, error) {
 	}
 	if _, err := readPort(port); err != nil {
 		return nil, err
+	}
+	return text, nil
+}
+
+// readLoopback reads an address that only this machine can reach.
+func readLoopback(text string) (any, error) {
+	if _, err := readAddr(text); err != nil {
+		return nil, err
+	}
+	host, _, _ := net.SplitHostPort(text)
+	if ip, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("%q is not an address of this machine alone", text)
 	}
 	return text, nil
 }

@@ -77,21 +77,31 @@ func database(dir, file string) *config.SQL {
 
 func escape(path string) string { return (&url.URL{Path: filepath.ToSlash(path)}).EscapedPath() }
 
-// setUp gives new files of the folder their tables and the namespace; what
-// stands there is left as it is.
-func setUp(ctx context.Context, dir string) error {
+// setUp gives new databases their tables and the namespace; what stands there
+// is left as it is.
+func setUp(ctx context.Context, dir string, history, visibility *config.SQL) error {
+	if history.PluginName != sqlite.PluginName {
+		if err := setUpPostgresStores(history, visibility); err != nil {
+			return err
+		}
+		return setUpNamespace(history)
+	}
 	for _, file := range []string{historyFile, visibilityFile} {
 		if err := setUpSchema(ctx, filepath.Join(dir, file)); err != nil {
 			return fmt.Errorf("set up %s: %w", file, err)
 		}
 	}
+	return setUpNamespace(history)
+}
+
+func setUpNamespace(history *config.SQL) error {
 	namespace, err := sqliteschema.NewNamespaceConfig(clusterName, namespaceName, false, searchAttributes)
 	if err != nil {
 		return fmt.Errorf("set up the namespace: %w", err)
 	}
 	namespace.Detail.Info.Description = "Events and deliveries of Carillon"
 	namespace.Detail.Config.Retention = durationpb.New(retention)
-	if err := sqliteschema.CreateNamespaces(database(dir, historyFile), namespace); err != nil {
+	if err := sqliteschema.CreateNamespaces(history, namespace); err != nil {
 		return fmt.Errorf("set up the namespace: %w", err)
 	}
 	return nil

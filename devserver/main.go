@@ -8,6 +8,10 @@
 // deliveries, listens on 127.0.0.1 only, asks nobody for a key, and sends
 // nothing anywhere: it is no server for production.
 //
+// For measuring, CARILLON_DEVSERVER_POSTGRES_URL names a PostgreSQL database to
+// keep everything in instead, and, with _visibility at the end of its name, a
+// second one; both must exist. The folder then holds the lock alone.
+//
 // It lives as long as its standard input is open. A parent holds the other end
 // of a pipe, and whatever becomes of the parent, kill -9 included, the system
 // closes it, and the server ends. When it is ready for the first workflow it

@@ -30,6 +30,7 @@ func usagef(format string, args ...any) error {
 type options struct {
 	dir             string
 	port, webPort   int
+	pprofPort       int
 	logLevel        string
 	ignoreInterrupt bool
 }
@@ -43,6 +44,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	flags.StringVar(&o.dir, "dir", "", "folder of the databases, made when missing (required)")
 	flags.IntVar(&o.port, "port", 7233, "port of Temporal; 0 takes a free one")
 	flags.IntVar(&o.webPort, "web-port", 8233, "port of Temporal Web; 0 takes a free one")
+	flags.IntVar(&o.pprofPort, "pprof-port", 0, "port of the server's own profiles, /debug/pprof/; 0 is none")
 	flags.StringVar(&o.logLevel, "log-level", "warn", "least level logged to standard error: "+strings.Join(logLevels, ", "))
 	flags.BoolVar(&o.ignoreInterrupt, "ignore-interrupt", false, "leave SIGINT to the parent process")
 	if err := flags.Parse(args); err != nil {
@@ -57,7 +59,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 	if o.dir == "" {
 		return options{}, usagef("--dir is required")
 	}
-	for name, port := range map[string]int{"--port": o.port, "--web-port": o.webPort} {
+	for name, port := range map[string]int{"--port": o.port, "--web-port": o.webPort, "--pprof-port": o.pprofPort} {
 		if port < 0 || port > 65535 {
 			return options{}, usagef("%s %d: allowed are 0 to 65535", name, port)
 		}
@@ -79,6 +81,7 @@ func parseOptions(args []string, output io.Writer) (options, error) {
 // ports are where the parts listen, all on 127.0.0.1.
 type ports struct {
 	frontend, web             int
+	pprof                     int // 0 is none
 	history, matching, worker int
 }
 
@@ -88,6 +91,7 @@ func choosePorts(ctx context.Context, o options) (ports, error) {
 	p := ports{
 		frontend: o.port,
 		web:      o.webPort,
+		pprof:    o.pprofPort,
 		history:  freeport.MustGetFreePort(),
 		matching: freeport.MustGetFreePort(),
 		worker:   freeport.MustGetFreePort(),

@@ -42,7 +42,11 @@ var settings = dynamicconfig.StaticClient{
 }
 
 func newServer(ctx context.Context, dir string, p ports, logger log.Logger) (temporal.Server, error) {
-	if err := setUp(ctx, dir); err != nil {
+	history, visibility, err := databases(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := setUp(ctx, dir, history, visibility); err != nil {
 		return nil, err
 	}
 	hosts := map[primitives.ServiceName]static.Hosts{}
@@ -63,8 +67,8 @@ func newServer(ctx context.Context, dir string, p ports, logger log.Logger) (tem
 				VisibilityStore:  visibilityStore,
 				NumHistoryShards: historyShards,
 				DataStores: map[string]config.DataStore{
-					historyStore:    {SQL: database(dir, historyFile)},
-					visibilityStore: {SQL: database(dir, visibilityFile)},
+					historyStore:    {SQL: history},
+					visibilityStore: {SQL: visibility},
 				},
 			},
 			ClusterMetadata: &cluster.Config{
@@ -78,8 +82,10 @@ func newServer(ctx context.Context, dir string, p ports, logger log.Logger) (tem
 			DCRedirectionPolicy: config.DCRedirectionPolicy{Policy: "noop"},
 			Services:            services,
 			PublicClient:        config.PublicClient{HostPort: address(p.frontend)},
-			// Without a Global.Metrics and a Global.PProf port, and with
-			// archival off, nothing else listens and nothing is exported.
+			// Without a port, 0, there are no profiles.
+			Global: config.Global{PProf: config.PProf{Host: host, Port: p.pprof}},
+			// Without a Global.Metrics, and with archival off, nothing else
+			// listens and nothing is exported.
 			Archival: config.Archival{
 				History:    config.HistoryArchival{State: config.ArchivalDisabled},
 				Visibility: config.VisibilityArchival{State: config.ArchivalDisabled},

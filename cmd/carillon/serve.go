@@ -111,6 +111,11 @@ func (s *service) run(ctx context.Context, listener net.Listener, drain time.Dur
 	if err != nil {
 		return err
 	}
+	profiles, err := serveProfiles(ctx, s.cfg.PprofAddr, s.log)
+	if err != nil {
+		return err
+	}
+	defer profiles()
 	server := handler.HTTP()
 	failed := make(chan error, 1)
 	go func() {

@@ -55,6 +55,9 @@ type Subscription struct {
 	Unreadable bool
 	// Format is how a payload is written, such as "standard".
 	Format string
+	// FormatOptions are what the format lets it choose, a JSON object in the
+	// format's own shape; nil for none. They hold no secrets.
+	FormatOptions json.RawMessage
 	Retry  Retry
 	State  SubscriptionState
 	// DisabledBy is the workflow id of the run that disabled it; empty when a person did, or when

@@ -70,7 +70,8 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 		return none(carillon.OutcomeReject, fmt.Sprintf("there is no channel %q", sub.Channel))
 	}
 	result := sender.Attempt(ctx, channels.Message{
-		Event: pub.Event, Endpoint: sub.Endpoint, Format: sub.Format, Number: in.Number,
+		Event: pub.Event, Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions,
+		Number: in.Number,
 	})
 	result.EventID = pub.Event.ID
 	a.observe(sub.Channel, result)

@@ -58,8 +58,8 @@ type Subscription struct {
 	// FormatOptions are what the format lets it choose, a JSON object in the
 	// format's own shape; nil for none. They hold no secrets.
 	FormatOptions json.RawMessage
-	Retry  Retry
-	State  SubscriptionState
+	Retry         Retry
+	State         SubscriptionState
 	// DisabledBy is the workflow id of the run that disabled it; empty when a person did, or when
 	// it is not disabled. DisabledReason is for people.
 	DisabledBy     string

@@ -28,6 +28,28 @@ const (
 	ClaimDuplicate
 )
 
+// EventOwner is the run that claimed an event, and what the event was posted
+// with.
+type EventOwner struct {
+	Run         Run
+	Fingerprint string
+}
+
+// Claimed is one event after a claim.
+type Claimed struct {
+	Result ClaimResult
+	// Deliveries are as they were written; nil unless the claim is new. What is
+	// held for a subscription that takes deliveries by now is written as
+	// pending.
+	Deliveries []Delivery
+	// ConfigVersion is the one in force when it was written: every change that
+	// was committed before is in it. Zero unless the claim is new.
+	ConfigVersion int64
+	// Conflict says, of a duplicate, that its owner claimed the id with another
+	// fingerprint.
+	Conflict bool
+}
+
 // Disable is a run's decision to disable a subscription.
 type Disable struct {
 	SubscriptionID string

@@ -40,6 +40,16 @@ const (
 	OutcomeCanceled  Outcome = "canceled"  // the subscription was deleted
 )
 
+// Tried reports whether an attempt was made, and counts.
+func (o Outcome) Tried() bool {
+	switch o {
+	case OutcomeDelivered, OutcomeRetry, OutcomeReject, OutcomeGone:
+		return true
+	case OutcomeThrottled, OutcomeHeld, OutcomeCanceled:
+	}
+	return false
+}
+
 // Delivery is one event on its way to one subscription: an index row, which
 // answers which deliveries there are. What exactly was sent is in the history
 // of its run.

@@ -64,6 +64,16 @@ type Run struct {
 	RunID string `json:"run_id"`
 }
 
+// EventWorkflowID names the run of an event that has one of its own.
+func EventWorkflowID(eventID string) string { return "event/" + eventID }
+
+// Posted is an event as a producer posted it, checked and complete.
+type Posted struct {
+	Event Event
+	// Fingerprint is [Fingerprint] of what the producer said.
+	Fingerprint string
+}
+
 // OwnSource is the source of Carillon's own events; no producer may use it.
 const OwnSource = "carillon"
 

@@ -76,6 +76,16 @@ type Subscription struct {
 	UpdatedAt      time.Time
 }
 
+// Changes brings a copy of all subscriptions to a version of the configuration.
+type Changes struct {
+	// Version is the one that the copy then is of, exactly.
+	Version int64
+	// Changed are the subscriptions made or changed since the copy's version.
+	Changed []Subscription
+	// Removed are the ids of those that are gone.
+	Removed []string
+}
+
 // Retry is what happens after a failed attempt.
 type Retry struct {
 	// Schedule holds the delays before the second attempt, the third, and so
@@ -164,6 +174,24 @@ func MatchesType(pattern, eventType string) bool {
 		return true
 	}
 	return pattern == eventType
+}
+
+// Patterns returns the patterns that name the type: those, and no others, of
+// which [MatchesType] says so.
+func Patterns(eventType string) []string {
+	patterns := []string{eventType}
+	if !IsOwn(eventType) {
+		patterns = append(patterns, "*")
+	}
+	if eventType == "package.listed" || eventType == "package.unlisted" {
+		patterns = append(patterns, "package.status_changed")
+	}
+	for i, c := range []byte(eventType) {
+		if c == '.' {
+			patterns = append(patterns, eventType[:i+1]+"*")
+		}
+	}
+	return patterns
 }
 
 // MatchesType reports whether one of the subscription's patterns names the type.

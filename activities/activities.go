@@ -8,6 +8,7 @@ package activities
 
 import (
 	"context"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -35,11 +36,15 @@ const PageSize = 100
 
 // Store is the index of events and deliveries, and the configuration.
 type Store interface {
-	// Subscriptions returns all subscriptions, and a config version that they
-	// are at least as new as.
-	Subscriptions(ctx context.Context) (version int64, all []carillon.Subscription, err error)
+	// Changes brings a copy of all subscriptions up to date, that of a config
+	// version with the subscriptions, and their versions, that it has.
+	Changes(ctx context.Context, since int64, known iter.Seq2[string, int64]) (carillon.Changes, error)
+	ConfigVersion(ctx context.Context) (int64, error)
 	Subscription(ctx context.Context, id string) (carillon.Subscription, error)
-	Claim(ctx context.Context, c carillon.Claim) (carillon.ClaimResult, error)
+	Claim(ctx context.Context, c carillon.Claim) (carillon.Claimed, error)
+	ClaimAll(ctx context.Context, claims []carillon.Claim) ([]carillon.Claimed, error)
+	// Owners returns the runs that claimed events, by the events' ids.
+	Owners(ctx context.Context, ids []string) (map[string]carillon.EventOwner, error)
 	// DeliveryPage returns deliveries of an event that a run owns, ordered by
 	// subscription, those after the given one.
 	DeliveryPage(ctx context.Context, eventID, ownerRun, after string, limit int) ([]carillon.Delivery, error)
@@ -52,7 +57,9 @@ type Store interface {
 
 // Histories reads an event back from the run that carries it.
 type Histories interface {
-	Publication(ctx context.Context, run carillon.Run) (*carillon.Publication, error)
+	// Publication takes an event's id where the run may have several.
+	Publication(ctx context.Context, run carillon.Run, eventID string) (*carillon.Publication, error)
+	Publications(ctx context.Context, run carillon.Run) ([]carillon.Publication, error)
 }
 
 // Publisher publishes Carillon's own events.
@@ -62,13 +69,12 @@ type Publisher interface {
 
 // Activities does the work. It is safe for concurrent use.
 type Activities struct {
-	store      Store
-	histories  Histories
-	publisher  Publisher
-	runs       Runs
-	channels   channels.Registry
-	conditions *conditions.Environment
-	now        func() time.Time
+	store     Store
+	histories Histories
+	publisher Publisher
+	runs      Runs
+	channels  channels.Registry
+	now       func() time.Time
 	// jitter returns a number in [0,1): the share of a tenth by which a delay
 	// is drawn out.
 	jitter func() float64
@@ -76,7 +82,7 @@ type Activities struct {
 	observe func(channel string, a carillon.Attempt)
 	log     *slog.Logger
 
-	snapshots snapshots
+	snapshots *snapshots
 }
 
 // Deps are the parts that [New] wires together; all are required.
@@ -97,16 +103,20 @@ type Deps struct {
 func New(d Deps) *Activities {
 	return &Activities{
 		store: d.Store, histories: d.Histories, publisher: d.Publisher, channels: d.Channels,
-		runs: d.Runs, conditions: d.Conditions, now: d.Now, jitter: d.Jitter, observe: d.Observe, log: d.Log,
+		runs: d.Runs, now: d.Now, jitter: d.Jitter, observe: d.Observe, log: d.Log,
+		snapshots: &snapshots{
+			asking: make(chan struct{}, 1),
+			store:  d.Store, conditions: conditions.NewCache(d.Conditions, cachedConditions), now: d.Now,
+		},
 	}
 }
 
 // publication returns the event that a call carries, or else reads it from the
 // history of its run: inputs of regular activities are recorded, so they name
 // the event and do not repeat it.
-func (a *Activities) publication(ctx context.Context, carried *carillon.Publication, run carillon.Run) (*carillon.Publication, error) {
+func (a *Activities) publication(ctx context.Context, carried *carillon.Publication, run carillon.Run, eventID string) (*carillon.Publication, error) {
 	if carried != nil {
 		return carried, nil
 	}
-	return a.histories.Publication(ctx, run)
+	return a.histories.Publication(ctx, run, eventID)
 }

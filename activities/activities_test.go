@@ -44,14 +44,22 @@ type bundle struct {
 // histories answers with events that runs carry.
 type histories struct {
 	publications map[carillon.Run]*carillon.Publication
+	batches      map[carillon.Run][]carillon.Publication
 	err          error
 }
 
-func (h *histories) Publication(_ context.Context, run carillon.Run) (*carillon.Publication, error) {
+func (h *histories) Publication(_ context.Context, run carillon.Run, _ string) (*carillon.Publication, error) {
 	if h.err != nil {
 		return nil, h.err
 	}
 	return h.publications[run], nil
+}
+
+func (h *histories) Publications(_ context.Context, run carillon.Run) ([]carillon.Publication, error) {
+	if h.err != nil {
+		return nil, h.err
+	}
+	return h.batches[run], nil
 }
 
 // published keeps the events of Carillon's own.
@@ -95,7 +103,13 @@ func setup(t *testing.T, url string) *bundle {
 }
 
 // on returns activities on a store.
-func (b *bundle) on(t *testing.T, db *store.Store) *activities.Activities {
+func (b *bundle) on(t *testing.T, db activities.Store) *activities.Activities {
+	t.Helper()
+	return b.at(t, db, func() time.Time { return now })
+}
+
+// at returns activities on a store, by a clock.
+func (b *bundle) at(t *testing.T, db activities.Store, clock func() time.Time) *activities.Activities {
 	t.Helper()
 	env, err := conditions.New()
 	require.NoError(t, err)
@@ -103,7 +117,7 @@ func (b *bundle) on(t *testing.T, db *store.Store) *activities.Activities {
 	return activities.New(activities.Deps{
 		Store: db, Histories: b.histories, Publisher: b.published,
 		Channels: channels.NewRegistry(policy, time.Now, "https://bells.example.com"), Conditions: env,
-		Now: func() time.Time { return now }, Jitter: func() float64 { return 0.5 },
+		Now: clock, Jitter: func() float64 { return 0.5 },
 		Observe: func(channel string, a carillon.Attempt) {
 			b.observed = append(b.observed, channel+" "+string(a.Outcome))
 		},

@@ -14,11 +14,16 @@ import (
 type AttemptInput struct {
 	// Run is the run whose history holds the event.
 	Run carillon.Run `json:"run"`
+	// EventID says which of that run's events.
+	EventID string `json:"event,omitempty"`
 	// Publication is the event; nil when it is to be read from Run's history.
 	Publication    *carillon.Publication `json:"publication,omitempty"`
 	SubscriptionID string                `json:"subscription"`
 	// Number counts from 1.
 	Number int `json:"number"`
+	// ConfigVersion is that of [RouteResult], of a first try; else the attempt
+	// asks the database for the subscription.
+	ConfigVersion int64 `json:"config_version,omitempty"`
 }
 
 // awayRetry is how soon an attempt that Carillon itself could not make, its
@@ -46,7 +51,7 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 	none := func(outcome carillon.Outcome, reason string) carillon.Attempt {
 		return carillon.Attempt{Outcome: outcome, StartedAt: a.now(), Error: reason}
 	}
-	pub, err := a.publication(ctx, in.Publication, in.Run)
+	pub, err := a.publication(ctx, in.Publication, in.Run, in.EventID)
 	switch {
 	case err == nil:
 	case carillon.CodeOf(err) == carillon.CodeUnavailable, ctx.Err() != nil:
@@ -54,7 +59,7 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 	default:
 		return none(carillon.OutcomeReject, carillon.Clip("the event cannot be read: "+err.Error(), carillon.MaxErrorBytes))
 	}
-	sub, err := a.store.Subscription(ctx, in.SubscriptionID)
+	sub, err := a.subscription(ctx, in)
 	switch {
 	case carillon.CodeOf(err) == carillon.CodeNotFound:
 		return none(carillon.OutcomeCanceled, "the subscription was deleted")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/matching"
 )
 
 // ReclaimInput asks to hand a delivery to the run of its redelivery.
@@ -28,11 +29,11 @@ func (a *Activities) Reclaim(ctx context.Context, in ReclaimInput) (RouteResult,
 	if err != nil && carillon.CodeOf(err) != carillon.CodeNotFound {
 		return RouteResult{}, err
 	}
-	snap := &snapshot{byID: map[string]*entry{}}
+	var known []*entry
 	if err == nil { // else the attempt will say that it was deleted
-		snap.byID[sub.ID] = &entry{Subscription: sub}
+		known = append(known, &entry{Subscription: sub})
 	}
-	plans := a.plan([]carillon.Delivery{row}, snap).Plans
+	plans := a.plan([]carillon.Delivery{row}, &snapshot{index: matching.NewIndex(known)}).Plans
 	if in.Redelivery.Probe {
 		plans[0].Delays = nil
 	}
@@ -78,10 +79,18 @@ func (a *Activities) Backlog(ctx context.Context, in BacklogInput) (BacklogResul
 		State: sub.State, Name: carillon.Clip(sub.Name, maxPlanName), Generation: sub.Generation,
 		Disable: sub.Retry.Disable, Delays: a.delays(sub.Retry.Schedule), Total: total,
 	}
+	ids := make([]string, len(rows))
+	for i, row := range rows {
+		ids[i] = row.EventID
+	}
+	owners, err := a.store.Owners(ctx, ids)
+	if err != nil {
+		return BacklogResult{}, err
+	}
 	for _, row := range rows {
 		out.Oldest = append(out.Oldest, carillon.Redelivery{
 			EventID: row.EventID, SubscriptionID: row.SubscriptionID, Number: row.Redeliveries + 1,
-			From: []carillon.DeliveryState{row.State}, Probe: true,
+			From: []carillon.DeliveryState{row.State}, Probe: true, Origin: owners[row.EventID].Run,
 		})
 	}
 	return out, nil

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 
 // RecordInput is what became of deliveries.
 type RecordInput struct {
-	EventID string `json:"event"`
+	EventID string `json:"event,omitempty"`
 	// Owner is the run that claimed the event: rows that another run took over
 	// stay as they are.
 	Owner string `json:"owner"`
@@ -18,6 +19,8 @@ type RecordInput struct {
 
 // Row is where one delivery stands.
 type Row struct {
+	// EventID is set where the rows are of several events.
+	EventID       string                 `json:"event,omitempty"`
 	Subscription  string                 `json:"subscription"`
 	State         carillon.DeliveryState `json:"state"`
 	Attempts      int                    `json:"attempts"`
@@ -28,6 +31,9 @@ type Row struct {
 	FirstFailedAt time.Time              `json:"first_failed_at,omitzero"`
 	// PutBack is of a held delivery that its recovery tried in vain.
 	PutBack bool `json:"put_back,omitempty"`
+	// MovedTo is the run that answers for the delivery from now on; empty when
+	// that stays.
+	MovedTo string `json:"moved_to,omitempty"`
 }
 
 // RecordResult says what the database knew better.
@@ -43,7 +49,7 @@ func (a *Activities) Record(ctx context.Context, in RecordInput) (RecordResult, 
 	rows := make([]carillon.Delivery, len(in.Rows))
 	for i, r := range in.Rows {
 		rows[i] = carillon.Delivery{
-			EventID: in.EventID, SubscriptionID: r.Subscription, State: r.State, Attempts: r.Attempts,
+			EventID: cmp.Or(r.EventID, in.EventID), Run: carillon.Run{WorkflowID: r.MovedTo}, SubscriptionID: r.Subscription, State: r.State, Attempts: r.Attempts,
 			Status: r.Status, Error: r.Error, Duration: time.Duration(r.DurationMS) * time.Millisecond,
 			NextAt: r.NextAt, FirstFailedAt: r.FirstFailedAt, UpdatedAt: now, PutBack: r.PutBack,
 		}

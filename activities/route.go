@@ -1,11 +1,9 @@
 package activities
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/carillon-dev/carillon"
@@ -31,6 +29,10 @@ type RouteResult struct {
 	// ConditionErrors are subscriptions whose condition could not be
 	// evaluated, which counts as no match.
 	ConditionErrors []carillon.ConditionError `json:"condition_errors,omitempty"`
+	// ConfigVersion was in force when the deliveries were written: their first
+	// attempts know every change up to it. 0 when that was another time, which
+	// leaves it to them to ask.
+	ConfigVersion int64 `json:"config_version,omitempty"`
 }
 
 // Plan is what a run needs to see one delivery through. It never holds a
@@ -60,11 +62,11 @@ const maxPlanName = 60
 // in one transaction. A claim that the same run made before is read back and
 // never matched again, so a crash loses no subscription and adds none.
 func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, error) {
-	pub, err := a.publication(ctx, in.Publication, in.Run)
+	pub, err := a.publication(ctx, in.Publication, in.Run, "")
 	if err != nil {
 		return RouteResult{}, fmt.Errorf("read event: %w", err)
 	}
-	snap, err := a.snapshots.atLeast(ctx, pub.ConfigVersion, a.store, a.conditions)
+	snap, err := a.snapshots.atLeast(ctx, pub.ConfigVersion)
 	if err != nil {
 		return RouteResult{}, err
 	}
@@ -72,12 +74,45 @@ func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, err
 	if err != nil {
 		return RouteResult{}, err
 	}
+	rows := a.rows(pub, in.Run, matched)
+	began := a.now()
+	claimed, err := a.store.Claim(ctx, carillon.Claim{
+		Publication: *pub, Run: in.Run, Deliveries: rows, ConditionErrors: conditionErrors,
+	})
+	if err != nil {
+		return RouteResult{}, fmt.Errorf("claim event %s: %w", pub.Event.ID, err)
+	}
+	if claimed.Result == carillon.ClaimDuplicate {
+		return RouteResult{Duplicate: true}, nil
+	}
+	// What was held at the look can be pending by the time of the claim.
+	rows = claimed.Deliveries
+	if claimed.Result == carillon.ClaimOwned {
+		rows, err = a.store.DeliveryPage(ctx, pub.Event.ID, in.Run.RunID, "", PageSize+1)
+		if err != nil {
+			return RouteResult{}, fmt.Errorf("read deliveries of %s: %w", pub.Event.ID, err)
+		}
+	}
+	if claimed.Result == carillon.ClaimNew {
+		a.snapshots.confirm(claimed.ConfigVersion, began)
+	}
+	page := a.plan(rows, snap)
+	return RouteResult{
+		Plans: page.Plans, More: page.More, ConditionErrors: conditionErrors, ConfigVersion: claimed.ConfigVersion,
+	}, nil
+}
+
+// rows are the deliveries of an event that is new, the first page of them in
+// the run.
+func (a *Activities) rows(pub *carillon.Publication, run carillon.Run, matched []*entry) []carillon.Delivery {
 	now := a.now()
 	rows := make([]carillon.Delivery, len(matched))
 	for i, sub := range matched {
+		if i > 0 && i%PageSize == 0 {
+			run.WorkflowID = PageWorkflowID(carillon.EventWorkflowID(pub.Event.ID), i/PageSize+1)
+		}
 		rows[i] = carillon.Delivery{
-			EventID: pub.Event.ID, SubscriptionID: sub.ID, State: carillon.Pending,
-			Run:       carillon.Run{WorkflowID: pageID(in.Run.WorkflowID, i/PageSize), RunID: in.Run.RunID},
+			EventID: pub.Event.ID, SubscriptionID: sub.ID, State: carillon.Pending, Run: run,
 			EventType: pub.Event.Type, Channel: sub.Channel, Host: a.host(sub),
 			ReceivedAt: pub.ReceivedAt, UpdatedAt: now,
 		}
@@ -86,25 +121,7 @@ func (a *Activities) Route(ctx context.Context, in RouteInput) (RouteResult, err
 			rows[i].Error = reason
 		}
 	}
-	claimed, err := a.store.Claim(ctx, carillon.Claim{
-		Publication: *pub, Run: in.Run, Deliveries: rows, ConditionErrors: conditionErrors,
-	})
-	if err != nil {
-		return RouteResult{}, fmt.Errorf("claim event %s: %w", pub.Event.ID, err)
-	}
-	if claimed == carillon.ClaimDuplicate {
-		return RouteResult{Duplicate: true}, nil
-	}
-	// What was held at the look can be pending by the time of the claim.
-	held := func(d carillon.Delivery) bool { return d.State == carillon.Held }
-	if claimed == carillon.ClaimOwned || slices.ContainsFunc(rows, held) {
-		rows, err = a.store.DeliveryPage(ctx, pub.Event.ID, in.Run.RunID, "", PageSize+1)
-		if err != nil {
-			return RouteResult{}, fmt.Errorf("read deliveries of %s: %w", pub.Event.ID, err)
-		}
-	}
-	page := a.plan(rows, snap)
-	return RouteResult{Plans: page.Plans, More: page.More, ConditionErrors: conditionErrors}, nil
+	return rows
 }
 
 // PageInput asks for the deliveries that one page of a large fan-out has.
@@ -122,31 +139,33 @@ type PageInput struct {
 type PageResult struct {
 	Plans []Plan `json:"plans"`
 	More  bool   `json:"more,omitempty"`
+	// ConfigVersion is that of [RouteResult].
+	ConfigVersion int64 `json:"config_version,omitempty"`
 }
 
 // Page reads one page of the deliveries that Route wrote.
 func (a *Activities) Page(ctx context.Context, in PageInput) (PageResult, error) {
-	snap, err := a.snapshots.atLeast(ctx, in.ConfigVersion, a.store, a.conditions)
+	snap, err := a.snapshots.atLeast(ctx, in.ConfigVersion)
 	if err != nil {
 		return PageResult{}, err
 	}
+	now := a.now()
+	version, err := a.store.ConfigVersion(ctx)
+	if err != nil {
+		return PageResult{}, err
+	}
+	a.snapshots.confirm(version, now)
 	rows, err := a.store.DeliveryPage(ctx, in.EventID, in.Owner, in.After, PageSize+1)
 	if err != nil {
 		return PageResult{}, fmt.Errorf("read deliveries of %s: %w", in.EventID, err)
 	}
-	return a.plan(rows, snap), nil
+	page := a.plan(rows, snap)
+	page.ConfigVersion = version
+	return page, nil
 }
 
-// pageID names the run that sees a page of deliveries through: the event's own
-// run for the first.
-func pageID(eventRun string, page int) string {
-	if page == 0 {
-		return eventRun
-	}
-	return PageWorkflowID(eventRun, page+1)
-}
-
-// PageWorkflowID names the run of page n, from 2, of an event's deliveries.
+// PageWorkflowID names the run of page n of an event's deliveries. The event's
+// own run has page 1; where the event has none, page 1 has a run like the others.
 func PageWorkflowID(eventRun string, n int) string {
 	return fmt.Sprintf("%s/page/%d", eventRun, n)
 }
@@ -164,16 +183,21 @@ func (a *Activities) plan(rows []carillon.Delivery, snap *snapshot) PageResult {
 			Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host,
 			State: row.State, Attempts: row.Attempts, NextAt: row.NextAt, FirstFailedAt: row.FirstFailedAt,
 		}
-		sub, ok := snap.byID[row.SubscriptionID]
+		sub, ok := snap.index.Get(row.SubscriptionID)
 		if !ok {
 			continue
 		}
-		plans[i].Name = carillon.Clip(sub.Name, maxPlanName)
+		plans[i].describe(sub)
 		plans[i].Delays = a.delays(sub.Retry.Schedule)
-		plans[i].Disable = sub.Retry.Disable
-		plans[i].Generation = sub.Generation
 	}
 	return PageResult{Plans: plans, More: more}
+}
+
+// describe copies what a run goes by of a subscription.
+func (p *Plan) describe(sub *entry) {
+	p.Name = carillon.Clip(sub.Name, maxPlanName)
+	p.Disable = sub.Retry.Disable
+	p.Generation = sub.Generation
 }
 
 // delays draws each delay out by 0 to 10 %, so that deliveries which failed
@@ -202,7 +226,7 @@ func (s *snapshot) match(ctx context.Context, pub *carillon.Publication) ([]*ent
 	}
 	var matched []*entry
 	var failures []carillon.ConditionError
-	for _, sub := range s.entries {
+	for _, sub := range s.index.Candidates(event) {
 		failed, err := sub.Decide(ctx, event)
 		if noAnswer, ok := errors.AsType[*matching.NoAnswerError](err); ok {
 			if len(failures) < carillon.MaxConditionErrors {
@@ -216,6 +240,5 @@ func (s *snapshot) match(ctx context.Context, pub *carillon.Publication) ([]*ent
 			matched = append(matched, sub)
 		}
 	}
-	slices.SortFunc(matched, func(x, y *entry) int { return cmp.Compare(x.ID, y.ID) })
 	return matched, failures, nil
 }

@@ -29,6 +29,7 @@ var (
 	readersMay    = []string{"POST /v1/conditions/evaluate"}
 	publishersMay = []string{
 		"POST /v1/events",
+		"POST /v1/events/batch",
 		"POST /v1/sources/:name/events",
 	}
 )

@@ -3,24 +3,13 @@ package api
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"mime"
-	"net/http"
-	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/sources"
-)
-
-// Limits of a batch of CloudEvents.
-const (
-	maxBatchEvents = 100
-	maxBatchBytes  = 512 << 10
 )
 
 // scopeExtension carries an event's scope in a CloudEvent, whose attributes
@@ -36,7 +25,7 @@ func (s *Server) publishMode(c echo.Context) echo.HandlerFunc {
 	case mediaType == sources.CloudEventType:
 		return s.publishStructured
 	case mediaType == sources.CloudEventsType:
-		return s.publishBatch
+		return s.publishCloudEvents
 	case sources.IsBinaryCloudEvent(header):
 		return s.publishBinary
 	}
@@ -148,120 +137,4 @@ func (f *fields) scopeText(name string) map[string]string {
 		f.wrong(name, "has %d keys, at most %d are allowed", len(scope), carillon.MaxScopeKeys)
 	}
 	return scope
-}
-
-// publishBatch takes up to a hundred CloudEvents: all are checked before the
-// first is started.
-func (s *Server) publishBatch(c echo.Context) error {
-	body, err := readBody(c, maxBatchBytes, func(mediaType string) bool { return mediaType == sources.CloudEventsType })
-	if err != nil {
-		return err
-	}
-	events, err := s.readBatch(body)
-	if err != nil {
-		return err
-	}
-	ctx := c.Request().Context()
-	for _, event := range events {
-		if err := mayPublish(ctx, event.Source, event.Scope); err != nil {
-			return err
-		}
-	}
-	view := upstreamView{Events: make([]acceptedView, len(events))}
-	failed := make([]error, len(events))
-	var starting sync.WaitGroup
-	turn := make(chan struct{}, maxStarts)
-	for i, event := range events {
-		turn <- struct{}{}
-		starting.Go(func() {
-			defer func() { <-turn }()
-			view.Events[i], failed[i] = s.start(ctx, event)
-		})
-	}
-	starting.Wait()
-	if err := batchFailure(failed); err != nil {
-		return err
-	}
-	return answer(c, http.StatusAccepted, view)
-}
-
-// readBatch reads all CloudEvents of a batch; the pointers of what is wrong
-// begin with the number of one.
-func (s *Server) readBatch(body json.RawMessage) ([]carillon.Event, error) {
-	var parts []json.RawMessage
-	if err := json.Unmarshal(body, &parts); err != nil || parts == nil {
-		return nil, carillon.Invalid("", "must be a JSON array of CloudEvents")
-	}
-	if len(parts) > maxBatchEvents {
-		return nil, carillon.Invalid("", "has %d CloudEvents, at most %d are allowed", len(parts), maxBatchEvents)
-	}
-	events := make([]carillon.Event, len(parts))
-	numbers := map[string]int{} // where an id was first
-	var problems []carillon.Problem
-	for i, part := range parts {
-		at := "/" + strconv.Itoa(i)
-		if len(part) > carillon.MaxEventBytes {
-			return nil, carillon.Errorf(carillon.CodeTooLarge, "the CloudEvent at %s is larger than %d KiB", at, carillon.MaxEventBytes>>10)
-		}
-		event, err := s.readCloudEvent(part)
-		if err != nil {
-			found, ok := problemsOf(err)
-			if !ok {
-				return nil, err
-			}
-			for _, p := range found {
-				p.Pointer = at + p.Pointer
-				problems = append(problems, p)
-			}
-			continue
-		}
-		if first, twice := numbers[event.ID]; twice {
-			same, err := sameEvent(events[first], event)
-			if err != nil {
-				return nil, err
-			}
-			if !same {
-				problems = append(problems, carillon.Problem{
-					Pointer: at + "/id", Detail: fmt.Sprintf("is the id of /%d, which has the same source and other content", first),
-				})
-			}
-		} else {
-			numbers[event.ID] = i
-		}
-		events[i] = event
-	}
-	if len(problems) > 0 {
-		return nil, &carillon.Error{Code: carillon.CodeInvalid, Message: "the input is not valid", Problems: problems}
-	}
-	return events, nil
-}
-
-func sameEvent(a, b carillon.Event) (bool, error) {
-	first, err := carillon.Fingerprint(a)
-	if err != nil {
-		return false, err
-	}
-	second, err := carillon.Fingerprint(b)
-	return first == second, err
-}
-
-// batchFailure says what a producer can do when not every event was started:
-// each has an id, so all can be posted again. What is not known weighs more
-// than what was refused, which a repetition tells again.
-func batchFailure(failed []error) error {
-	var refused error
-	for i, err := range failed {
-		e, known := errors.AsType[*carillon.Error](err)
-		switch {
-		case err == nil:
-		case known && e.Code == carillon.CodeEventReused:
-			if refused == nil {
-				refused = &carillon.Error{Code: e.Code, Err: err, Message: fmt.Sprintf(
-					"the CloudEvent at /%d: %s; those before and after it are taken, or are safe to post again", i, e.Message)}
-			}
-		default:
-			return unknownResult(err, true)
-		}
-	}
-	return refused
 }

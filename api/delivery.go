@@ -139,23 +139,52 @@ const shownRedeliveries = 10
 func (s *Server) attempts(ctx context.Context, d carillon.Delivery) ([]carillon.Attempt, error) {
 	ctx, stop := context.WithTimeout(ctx, historyTimeout)
 	defer stop()
-	newest, err := s.deps.History.Attempts(ctx, d.Run, d.SubscriptionID)
+	newest, err := s.deps.History.Attempts(ctx, d.Run, d.EventID, d.SubscriptionID)
 	if err != nil || d.Redeliveries == 0 {
 		return newest, err
 	}
-	runs := []carillon.Run{{WorkflowID: workflows.EventWorkflowID(d.EventID)}}
+	all, err := s.firstAttempts(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	var runs []carillon.Run
 	for n := max(1, d.Redeliveries-shownRedeliveries); n < d.Redeliveries; n++ {
 		runs = append(runs, carillon.Run{WorkflowID: workflows.RedeliveryWorkflowID(d.EventID, d.SubscriptionID, n)})
 	}
-	var all []carillon.Attempt
 	for _, run := range runs {
-		earlier, err := s.deps.History.Attempts(ctx, run, d.SubscriptionID)
-		if err != nil && carillon.CodeOf(err) != carillon.CodeExpired {
+		earlier, err := s.earlierAttempts(ctx, run, d)
+		if err != nil {
 			return nil, err
 		}
 		all = append(all, earlier...)
 	}
 	return append(all, newest...), nil
+}
+
+// firstAttempts reads the attempts before the first redelivery. Of an event that
+// shared a run, they are in that of its trouble, which repeats what came before,
+// or else in the shared one.
+func (s *Server) firstAttempts(ctx context.Context, d carillon.Delivery) ([]carillon.Attempt, error) {
+	event, err := s.deps.Store.Event(ctx, d.EventID)
+	if err != nil {
+		return nil, err
+	}
+	if event.Run.WorkflowID != carillon.EventWorkflowID(d.EventID) {
+		trouble := carillon.Run{WorkflowID: workflows.RetryWorkflowID(d.EventID)}
+		if attempts, err := s.earlierAttempts(ctx, trouble, d); err != nil || len(attempts) > 0 {
+			return attempts, err
+		}
+	}
+	return s.earlierAttempts(ctx, event.Run, d)
+}
+
+// earlierAttempts reads the attempts of a run whose history may be gone.
+func (s *Server) earlierAttempts(ctx context.Context, run carillon.Run, d carillon.Delivery) ([]carillon.Attempt, error) {
+	attempts, err := s.deps.History.Attempts(ctx, run, d.EventID, d.SubscriptionID)
+	if carillon.CodeOf(err) == carillon.CodeExpired {
+		return nil, nil
+	}
+	return attempts, err
 }
 
 func (s *Server) retryNow(c echo.Context) error {

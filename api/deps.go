@@ -112,6 +112,9 @@ type Publisher interface {
 	// the same event started. Its errors are [carillon.CodeEventReused], and
 	// [carillon.CodeUnavailable] when it is not known whether the run started.
 	Publish(ctx context.Context, event carillon.Event, fingerprint string) (carillon.Run, error)
+	// PublishAll starts one run for all events, or none; its errors are those of
+	// Publish.
+	PublishAll(ctx context.Context, events []carillon.Posted) ([]carillon.Run, error)
 	// RetryNow and Cancel fail with [carillon.CodeConflict] when the delivery is
 	// not where that makes sense.
 	RetryNow(ctx context.Context, run carillon.Run, subscription string) error
@@ -131,8 +134,9 @@ type Publisher interface {
 // history is gone, and [carillon.CodeUnavailable] when Temporal does not
 // answer.
 type History interface {
-	Publication(ctx context.Context, run carillon.Run) (*carillon.Publication, error)
-	Attempts(ctx context.Context, run carillon.Run, subscription string) ([]carillon.Attempt, error)
+	// Publication takes the event's id because a shared run has several.
+	Publication(ctx context.Context, run carillon.Run, eventID string) (*carillon.Publication, error)
+	Attempts(ctx context.Context, run carillon.Run, eventID, subscription string) ([]carillon.Attempt, error)
 	// End says how the last run of a workflow ended, or that it goes on.
 	End(ctx context.Context, workflowID string) (carillon.RunEnd, error)
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/channels"
 	"github.com/carillon-dev/carillon/matching"
-	"github.com/carillon-dev/carillon/workflows"
 )
 
 // maxEvaluateBytes is for an event and a condition beside it.
@@ -138,11 +137,11 @@ func (s *Server) pastEvent(ctx context.Context, id string) (*carillon.Publicatio
 		if carillon.CodeOf(notFound) != carillon.CodeNotFound || strings.Contains(id, "/") {
 			return nil, notFound
 		}
-		run = carillon.Run{WorkflowID: workflows.EventWorkflowID(id)}
+		run = carillon.Run{WorkflowID: carillon.EventWorkflowID(id)}
 	}
 	ctx, stop := context.WithTimeout(ctx, historyTimeout)
 	defer stop()
-	pub, err := s.deps.History.Publication(ctx, run)
+	pub, err := s.deps.History.Publication(ctx, run, id)
 	if notFound != nil && carillon.CodeOf(err) == carillon.CodeExpired {
 		return nil, notFound // there is neither a row nor a run
 	}

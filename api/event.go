@@ -10,7 +10,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/carillon-dev/carillon"
-	"github.com/carillon-dev/carillon/workflows"
 )
 
 // maxShownDeliveries is how many deliveries an event's answer has; the rest is
@@ -101,7 +100,7 @@ func (s *Server) event(c echo.Context) error {
 		return "/v1/deliveries?event=" + id
 	})
 	view.Deliveries, view.MoreDeliveries = shown.Items, shown.NextCursor
-	view.Data, view.Note, err = s.eventData(ctx, row.Run)
+	view.Data, view.Note, err = s.eventData(ctx, row.Run, id)
 	if err != nil {
 		return err
 	}
@@ -110,10 +109,10 @@ func (s *Server) event(c echo.Context) error {
 
 // eventData reads an event's data out of its run's history, or says why it
 // cannot.
-func (s *Server) eventData(ctx context.Context, run carillon.Run) (json.RawMessage, string, error) {
+func (s *Server) eventData(ctx context.Context, run carillon.Run, id string) (json.RawMessage, string, error) {
 	ctx, stop := context.WithTimeout(ctx, historyTimeout)
 	defer stop()
-	pub, err := s.deps.History.Publication(ctx, run)
+	pub, err := s.deps.History.Publication(ctx, run, id)
 	if note, ok := historyNote(err); ok {
 		return nil, note, nil
 	}
@@ -143,7 +142,7 @@ func (s *Server) unclaimedEvent(c echo.Context, id string, notFound error) error
 	}
 	ctx, stop := context.WithTimeout(c.Request().Context(), historyTimeout)
 	defer stop()
-	pub, err := s.deps.History.Publication(ctx, carillon.Run{WorkflowID: workflows.EventWorkflowID(id)})
+	pub, err := s.deps.History.Publication(ctx, carillon.Run{WorkflowID: carillon.EventWorkflowID(id)}, id)
 	if _, away := historyNote(err); away || carillon.CodeOf(err) == carillon.CodeNotFound {
 		return notFound
 	}
@@ -151,7 +150,7 @@ func (s *Server) unclaimedEvent(c echo.Context, id string, notFound error) error
 		return err
 	}
 	row := carillon.EventRow{
-		Event: pub.Event, ReceivedAt: pub.ReceivedAt, Run: carillon.Run{WorkflowID: workflows.EventWorkflowID(id)},
+		Event: pub.Event, ReceivedAt: pub.ReceivedAt, Run: carillon.Run{WorkflowID: carillon.EventWorkflowID(id)},
 	}
 	return answer(c, http.StatusOK, eventDetailView{
 		eventView: s.viewEvent(row), Data: pub.Event.Data, Deliveries: []deliveryView{},

@@ -259,6 +259,30 @@ func (p *fakePublisher) Publish(_ context.Context, event carillon.Event, fingerp
 	return run, nil
 }
 
+func (p *fakePublisher) PublishAll(_ context.Context, events []carillon.Posted) ([]carillon.Run, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range events {
+		if known, ok := p.fingerprints[e.Event.ID]; ok && known != e.Fingerprint {
+			return nil, carillon.Errorf(carillon.CodeEventReused, "an event with this id was published with other content")
+		}
+	}
+	runs := make([]carillon.Run, len(events))
+	for i, e := range events {
+		if p.fail != nil {
+			return nil, p.fail
+		}
+		runs[i] = carillon.Run{WorkflowID: "batch/1", RunID: "run"}
+		if _, ok := p.fingerprints[e.Event.ID]; ok {
+			runs[i] = carillon.Run{WorkflowID: "event/" + e.Event.ID, RunID: "run-of-" + e.Event.ID}
+		} else {
+			p.fingerprints[e.Event.ID] = e.Fingerprint
+			p.published = append(p.published, e.Event)
+		}
+	}
+	return runs, nil
+}
+
 func (p *fakePublisher) RetryNow(_ context.Context, run carillon.Run, subscription string) error {
 	p.asked = append(p.asked, [3]string{"retry-now", run.WorkflowID, subscription})
 	return p.fail
@@ -301,7 +325,7 @@ func (h *fakeHistory) End(_ context.Context, workflowID string) (carillon.RunEnd
 	return h.ends[workflowID], h.fail
 }
 
-func (h *fakeHistory) Publication(_ context.Context, run carillon.Run) (*carillon.Publication, error) {
+func (h *fakeHistory) Publication(_ context.Context, run carillon.Run, _ string) (*carillon.Publication, error) {
 	if h.fail != nil {
 		return nil, h.fail
 	}
@@ -312,7 +336,7 @@ func (h *fakeHistory) Publication(_ context.Context, run carillon.Run) (*carillo
 	return pub, nil
 }
 
-func (h *fakeHistory) Attempts(_ context.Context, run carillon.Run, _ string) ([]carillon.Attempt, error) {
+func (h *fakeHistory) Attempts(_ context.Context, run carillon.Run, _, _ string) ([]carillon.Attempt, error) {
 	return h.attempts[run.WorkflowID], h.fail
 }
 

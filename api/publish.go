@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/labstack/echo/v4"
 	"golang.org/x/sync/errgroup"
@@ -119,20 +118,13 @@ func (s *Server) checkContent(f *fields, event carillon.Event) error {
 	return f.include("data", s.deps.Catalog.CheckData(event))
 }
 
-// start publishes an event, if the caller's key lets it: every way in ends
-// here. The fingerprint is of what was said, so the time is added after it.
+// start publishes an event, if the caller's key lets it.
 func (s *Server) start(ctx context.Context, event carillon.Event) (acceptedView, error) {
-	if err := mayPublish(ctx, event.Source, event.Scope); err != nil {
-		return acceptedView{}, err
-	}
-	fingerprint, err := carillon.Fingerprint(event)
+	posted, err := s.posted(ctx, []carillon.Event{event})
 	if err != nil {
 		return acceptedView{}, err
 	}
-	if event.Time.IsZero() {
-		event.Time = s.deps.Now().UTC().Truncate(time.Microsecond)
-	}
-	run, err := s.deps.Publisher.Publish(ctx, event, fingerprint)
+	run, err := s.deps.Publisher.Publish(ctx, posted[0].Event, posted[0].Fingerprint)
 	if err != nil {
 		return acceptedView{}, err
 	}

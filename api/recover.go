@@ -223,7 +223,7 @@ func (s *Server) redeliver(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	pub, err := s.deps.History.Publication(ctx, event.Run)
+	pub, err := s.deps.History.Publication(ctx, event.Run, d.EventID)
 	if err != nil {
 		return err
 	}

@@ -109,6 +109,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/openapi.json", handle: s.describe, public: true},
 
 		{method: http.MethodPost, path: "/v1/events", handle: s.publish, allow: publishers},
+		{method: http.MethodPost, path: "/v1/events/batch", handle: s.publishEvents, allow: publishers},
 		{method: http.MethodGet, path: "/v1/events", handle: s.listEvents, allow: readers},
 		{method: http.MethodGet, path: "/v1/events/:id", handle: s.event, allow: readers},
 		{method: http.MethodGet, path: "/v1/events/:id/deliveries/:subscription", handle: s.delivery, allow: readers},

@@ -121,6 +121,19 @@ func (c *Client) Publish(ctx context.Context, event NewEvent) (Accepted, error) 
 	return accepted, err
 }
 
+// PublishAll publishes at most 100 events of at most 512 KiB together, all or
+// none; they share a run. Its errors are those of [Client.Publish].
+func (c *Client) PublishAll(ctx context.Context, events []NewEvent) ([]Accepted, error) {
+	body := struct {
+		Events []NewEvent `json:"events"`
+	}{events}
+	var answer struct {
+		Events []Accepted `json:"events"`
+	}
+	_, err := c.do(ctx, request{method: http.MethodPost, path: "/v1/events/batch", body: body, answer: &answer})
+	return answer.Events, err
+}
+
 // Events lists events without their data, newest first.
 func (c *Client) Events(ctx context.Context, f EventFilter) (Page[Event], error) {
 	query := url.Values{}

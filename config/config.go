@@ -33,11 +33,14 @@ type Config struct {
 	SecretKey      Secret     `env:"CARILLON_SECRET_KEY" unit:"secret" doc:"Keys that seal secrets in the database: 32 bytes in base64 each, separated by commas. The first seals, all open: to change keys, put the new one in front and keep the old. Required; carillon dev makes one at its first start. Without it, sealed secrets are lost. Make one with: openssl rand -base64 32"`
 	AllowCIDRs     string     `env:"CARILLON_ALLOW_CIDRS" unit:"networks" doc:"Private networks that receivers may be on, such as 10.0.0.0/8,fd00::/8. Without it only public addresses are called, and with carillon dev also this machine. Metadata services of clouds are never called."`
 	TemporalWebURL string     `env:"CARILLON_TEMPORAL_WEB_URL" unit:"URL" doc:"Where Temporal Web is, for links to runs. Without it there are none; carillon dev knows its own."`
+	GroupCommit    bool       `env:"CARILLON_GROUP_COMMIT" unit:"switch" default:"off" doc:"Lets single posts share runs under load: while two starts are under way, the posts that come wait and the next start takes up to 100 of them. Many times the events a second, at the price of runs that are about several events."`
 	ListenSecret   Secret     `env:"CARILLON_LISTEN_SECRET" unit:"secret" doc:"What carillon listen verifies with: the whsec_ secret of a subscription, or several, separated by commas. No other command reads it."`
 	LogLevel       slog.Level `env:"CARILLON_LOG_LEVEL" unit:"level" default:"info" doc:"The least level that is logged, to standard error."`
 	LogFormat      string     `env:"CARILLON_LOG_FORMAT" unit:"format" default:"text" doc:"How the log is written."`
 
 	Retention time.Duration `env:"CARILLON_RETENTION" unit:"days" default:"90d" doc:"For how long the index keeps events and deliveries, from when the event was received. Deliveries under way or held, and the last 50 of each subscription, stay whatever their age. A repeated post of an event is known as such for as long as its row is kept."`
+
+	CachedRuns int `env:"CARILLON_CACHED_RUNS" unit:"runs" derived:"one for each 4 MiB of memory, from 50 to 2000" doc:"How many runs a worker keeps in memory between their tasks. One that was dropped is read again from its history when it goes on. A run holds what it was started with and what it read of it, together up to 1 MiB for the largest events: with the default, those take a quarter of the memory. Memory is the least of GOMEMLIMIT, the limits of the control group and what the machine has."`
 
 	DevTemporalPort    int `env:"CARILLON_DEV_TEMPORAL_PORT" unit:"port" default:"7233" doc:"Port of the Temporal server that carillon dev starts."`
 	DevTemporalWebPort int `env:"CARILLON_DEV_TEMPORAL_WEB_PORT" unit:"port" default:"8233" doc:"Port of the Temporal Web that carillon dev starts."`

@@ -176,6 +176,14 @@ func TestLoadSaysWhatIsWrong(t *testing.T) {
 			[]string{"CARILLON_RETENTION=36501d"},
 			`CARILLON_RETENTION: "36501d" is more than 36500 days; allowed: days such as 90d, or hours such as 2160h, at least 1d; 0 is for ever`,
 		},
+		"a cache of none": {
+			[]string{"CARILLON_CACHED_RUNS=0"},
+			`CARILLON_CACHED_RUNS: "0" is no such number; allowed: 10 to 100000`,
+		},
+		"a cache by memory": {
+			[]string{"CARILLON_CACHED_RUNS=64MiB"},
+			`CARILLON_CACHED_RUNS: "64MiB" is no such number; allowed: 10 to 100000`,
+		},
 		"a typing error in a name, whose value is not repeated": {
 			[]string{"CARILLON_ADMIN_KEYS=hunter2"},
 			"CARILLON_ADMIN_KEYS: there is no such setting; the nearest is CARILLON_ADMIN_KEY",

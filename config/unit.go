@@ -25,6 +25,8 @@ var units = map[string]unit{
 	"port":      {"0 to 65535, where 0 takes a free one", readPort},
 	"URL":       {"an http or https URL without user, query and fragment", readURL},
 	"days":      {"days such as 90d, or hours such as 2160h, at least 1d; 0 is for ever", readDays},
+	"switch":    {"on or off", readSwitch},
+	"runs":      {"10 to 100000", readRuns},
 	"level":     {"debug, info, warn, error", readLevel},
 	"format":    {"text, json", readFormat},
 	"folder":    {"a path", readText},
@@ -65,6 +67,16 @@ func readURL(text string) (any, error) {
 	return strings.TrimRight(text, "/"), nil
 }
 
+func readSwitch(text string) (any, error) {
+	switch text {
+	case "on":
+		return true, nil
+	case "off":
+		return false, nil
+	}
+	return nil, fmt.Errorf("%q is neither on nor off", text)
+}
+
 func readLevel(text string) (any, error) {
 	switch strings.ToLower(text) {
 	case "debug":
@@ -85,6 +97,14 @@ func readFormat(text string) (any, error) {
 		return text, nil
 	}
 	return nil, fmt.Errorf("%q is not a format", text)
+}
+
+func readRuns(text string) (any, error) {
+	runs, err := strconv.Atoi(text)
+	if err != nil || runs < 10 || runs > 100_000 {
+		return nil, fmt.Errorf("%q is no such number", text)
+	}
+	return runs, nil
 }
 
 const (

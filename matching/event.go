@@ -1,6 +1,7 @@
 package matching
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +22,20 @@ type Event struct {
 	about string
 	// input is made when the first condition asks for it.
 	input *conditions.Input
+	// answers are those of conditions that were asked, as many subscriptions can
+	// share one.
+	answers map[*conditions.Condition]answer
 }
+
+// answer is what a condition says of the event.
+type answer struct {
+	ok  bool
+	err error // a [*NoAnswerError]
+}
+
+// maxAnswers bounds the answers that are kept: subscriptions that share a
+// condition share few.
+const maxAnswers = 64
 
 // Read reads what the rules ask of a published event.
 func Read(pub *carillon.Publication) (*Event, error) {
@@ -39,6 +53,32 @@ func Read(pub *carillon.Publication) (*Event, error) {
 	e.cached, _ = data.Cached.(bool)
 	e.about, _ = data.Subscription.(string)
 	return e, nil
+}
+
+// ask returns what a condition says of the event. The error is a
+// [*NoAnswerError], unless the question is open.
+func (e *Event) ask(ctx context.Context, c *conditions.Condition) (bool, error) {
+	if known, ok := e.answers[c]; ok {
+		return known.ok, known.err
+	}
+	input, err := e.conditionInput()
+	if err != nil {
+		return false, err
+	}
+	ok, err := c.Match(ctx, input)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return false, ctx.Err()
+	case err != nil:
+		err = &NoAnswerError{Err: err}
+	}
+	if len(e.answers) < maxAnswers {
+		if e.answers == nil {
+			e.answers = make(map[*conditions.Condition]answer)
+		}
+		e.answers[c] = answer{ok, err}
+	}
+	return ok, err
 }
 
 func (e *Event) conditionInput() (*conditions.Input, error) {

@@ -158,18 +158,7 @@ func passesCondition(ctx context.Context, s *Subscription, e *Event) (bool, erro
 	if s.broken != nil {
 		return false, &NoAnswerError{Err: s.broken}
 	}
-	input, err := e.conditionInput()
-	if err != nil {
-		return false, err
-	}
-	ok, err := s.condition.Match(ctx, input)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return false, ctx.Err()
-	case err != nil:
-		return false, &NoAnswerError{Err: err}
-	}
-	return ok, nil
+	return e.ask(ctx, s.condition)
 }
 
 func tellCondition(s *Subscription, _ *Event, passed bool) string {

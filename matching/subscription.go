@@ -18,10 +18,16 @@ type Subscription struct {
 	carries   func(eventType string) bool
 }
 
+// Compiler compiles conditions: a [*conditions.Environment], or a
+// [*conditions.Cache] of one.
+type Compiler interface {
+	Compile(expression string) (*conditions.Condition, error)
+}
+
 // Prepare compiles the subscription's condition. A condition that does not
 // compile has no answer for any event. known, when it has the same condition,
 // spares the work; nil for none.
-func Prepare(sub carillon.Subscription, env *conditions.Environment, known *Subscription) *Subscription {
+func Prepare(sub carillon.Subscription, env Compiler, known *Subscription) *Subscription {
 	s := &Subscription{Subscription: sub}
 	if known != nil && known.Condition == sub.Condition {
 		s.condition, s.broken = known.condition, known.broken

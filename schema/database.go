@@ -99,6 +99,10 @@ func (d Database) Open() (*sql.DB, error) {
 				"synchronous(normal)",
 				// A log that one large transaction made long is cut again.
 				"journal_size_limit(67108864)",
+				// Pages that claims write go to the file after 16 MiB of log, not 4,
+				// and stay at hand until then: each is written many times.
+				"wal_autocheckpoint(4000)",
+				"cache_size(-16000)",
 			},
 		})
 	}
@@ -119,9 +123,13 @@ func (d Database) OpenReader() (*sql.DB, error) {
 func (d Database) openSQLite(conns int, options url.Values) (*sql.DB, error) {
 	place := d.place
 	place.RawQuery = options.Encode()
-	db, err := sql.Open(string(SQLite), place.String())
+	known, err := sql.Open(string(SQLite), "") // opens nothing yet
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
+	}
+	db := sql.OpenDB(preparing{driver: known.Driver(), place: place.String()})
+	if err := known.Close(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), db.Close())
 	}
 	db.SetMaxOpenConns(conns)
 	db.SetMaxIdleConns(conns)

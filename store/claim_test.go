@@ -38,7 +38,7 @@ func claim(t *testing.T, s *store.Store, e carillon.Event, run string, subscript
 	t.Helper()
 	result, err := s.Claim(t.Context(), newClaim(e, run, subscriptions...))
 	require.NoError(t, err)
-	require.Equal(t, carillon.ClaimNew, result)
+	require.Equal(t, carillon.ClaimNew, result.Result)
 }
 
 func TestAClaimIsReadAsItWasWritten(t *testing.T) {
@@ -64,7 +64,7 @@ func TestAClaimIsReadAsItWasWritten(t *testing.T) {
 		}
 		result, err := s.Claim(t.Context(), c)
 		require.NoError(t, err)
-		require.Equal(t, carillon.ClaimNew, result)
+		require.Equal(t, carillon.ClaimNew, result.Result)
 
 		want := carillon.EventRow{
 			Event: newEvent("evt_1"), ReceivedAt: noon, Fingerprint: "print", Run: c.Run,
@@ -113,7 +113,7 @@ func TestOfManyRunsThatClaimAnEventOneOwnsIt(t *testing.T) {
 	t.Parallel()
 
 	eachStore(t, func(t *testing.T, s *store.Store) {
-		results := make([]carillon.ClaimResult, 50)
+		results := make([]carillon.Claimed, 50)
 		var group errgroup.Group
 		for i := range results {
 			group.Go(func() (err error) {
@@ -125,12 +125,12 @@ func TestOfManyRunsThatClaimAnEventOneOwnsIt(t *testing.T) {
 
 		owner := ""
 		for i, result := range results {
-			if result == carillon.ClaimNew {
+			if result.Result == carillon.ClaimNew {
 				require.Empty(t, owner, "two runs claimed the event")
 				owner = fmt.Sprint("run-", i)
 				continue
 			}
-			require.Equal(t, carillon.ClaimDuplicate, result)
+			require.Equal(t, carillon.ClaimDuplicate, result.Result)
 		}
 		row, err := s.Event(t.Context(), "evt_1")
 		require.NoError(t, err)
@@ -155,14 +155,14 @@ func TestARunThatClaimsAgainChangesNothing(t *testing.T) {
 
 		result, err := s.Claim(t.Context(), newClaim(newEvent("evt_1"), "run-1", "sub_1", "sub_2"))
 		require.NoError(t, err)
-		require.Equal(t, carillon.ClaimOwned, result)
+		require.Equal(t, carillon.ClaimOwned, result.Result)
 		after, err := s.DeliveryPage(t.Context(), "evt_1", "run-1", "", 10)
 		require.NoError(t, err)
 		require.Equal(t, before, after)
 
 		result, err = s.Claim(t.Context(), newClaim(newEvent("evt_1"), "run-2", "sub_1"))
 		require.NoError(t, err)
-		require.Equal(t, carillon.ClaimDuplicate, result)
+		require.Equal(t, carillon.ClaimDuplicate, result.Result)
 		none, err := s.DeliveryPage(t.Context(), "evt_1", "run-2", "", 10)
 		require.NoError(t, err)
 		require.Empty(t, none)
@@ -207,7 +207,7 @@ func TestAClaimThatFailsLeavesNothing(t *testing.T) {
 
 	eachStore(t, func(t *testing.T, s *store.Store) {
 		_, err := s.Claim(t.Context(), newClaim(newEvent("evt_1"), "run-1", "sub_1", "sub_2", "sub_1"))
-		require.ErrorContains(t, err, "claim event evt_1")
+		require.ErrorContains(t, err, "write 3 deliveries")
 		_, err = s.Event(t.Context(), "evt_1")
 		require.Equal(t, carillon.CodeNotFound, carillon.CodeOf(err))
 		events, err := s.ListEvents(t.Context(), carillon.EventFilter{Scope: map[string]string{"feed": "internal-utils"}, Limit: 1})

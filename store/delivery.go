@@ -40,17 +40,18 @@ const (
 	// The types of the first row are those of all. A deletion of the
 	// subscription canceled its deliveries, and a run that has not learned of it
 	// yet does not take that back.
-	recordBegin  = `WITH incoming (event_id, subscription_id, state, attempts, status, error, duration, next_at, first_failed_at, updated_at) AS (VALUES `
-	recordFirst  = `(CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT))`
+	recordBegin  = `WITH incoming (event_id, subscription_id, state, attempts, status, error, duration, next_at, first_failed_at, updated_at, workflow_id) AS (VALUES `
+	recordFirst  = `(CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS TEXT))`
 	recordFinish = `) UPDATE deliveries SET state = incoming.state, attempts = incoming.attempts, status = incoming.status,
 		error = incoming.error, duration = incoming.duration, next_at = incoming.next_at,
-		first_failed_at = incoming.first_failed_at, updated_at = incoming.updated_at
+		first_failed_at = incoming.first_failed_at, updated_at = incoming.updated_at,
+		workflow_id = CASE WHEN incoming.workflow_id = '' THEN deliveries.workflow_id ELSE incoming.workflow_id END
 		FROM incoming
 		WHERE deliveries.event_id = incoming.event_id AND deliveries.subscription_id = incoming.subscription_id
 			AND deliveries.owner_run = ?
 			AND (deliveries.state <> 'canceled' OR incoming.state NOT IN ('pending', 'retrying', 'held')
 				OR EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = incoming.subscription_id))`
-	recordCount = 10 // columns
+	recordCount = 11 // columns
 )
 
 type deliveryRow struct {
@@ -174,7 +175,8 @@ func deliveriesQuery(f carillon.DeliveryFilter) (query string, args []any, err e
 }
 
 // Record writes what became of deliveries: state, attempts, status, error,
-// duration, times. Rows that the run does not own, or that are not there, are
+// duration, times, and, where a workflow id is given, which run answers for it
+// from now on. Rows that the run does not own, or that are not there, are
 // passed over. Recording the same again changes nothing.
 //
 // A delivery is held only for a subscription that takes none: the others are
@@ -204,7 +206,7 @@ func record(ctx context.Context, q queryer, ownerRun string, rows []carillon.Del
 		for _, d := range chunk {
 			args = append(args, d.EventID, d.SubscriptionID, string(d.State), d.Attempts, d.Status,
 				carillon.Clip(d.Error, carillon.MaxErrorBytes), d.Duration.Microseconds(), micros(d.NextAt),
-				micros(d.FirstFailedAt), micros(d.UpdatedAt))
+				micros(d.FirstFailedAt), micros(d.UpdatedAt), d.Run.WorkflowID)
 		}
 		if _, err := exec(ctx, q, query+recordFinish, append(args, ownerRun)...); err != nil {
 			return fmt.Errorf("record %d deliveries: %w", len(chunk), err)

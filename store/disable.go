@@ -30,7 +30,7 @@ func (s *Store) Disable(ctx context.Context, d carillon.Disable) (carillon.Disab
 		return carillon.DisableResult{}, nil
 	}
 	var result carillon.DisableResult
-	err := s.changeConfig(ctx, func(tx *sqlx.Tx, _ int64) error {
+	err := s.changeConfig(ctx, d.SubscriptionID, func(tx *sqlx.Tx, _ int64) error {
 		row, err := get[subscriptionRow](ctx, tx, selectSubscription, d.SubscriptionID)
 		if errors.Is(err, sql.ErrNoRows) {
 			return errRollback

@@ -13,23 +13,18 @@ import (
 )
 
 const (
-	insertEvent = `INSERT INTO events (id, type, source, actor, subject, scope, occurred_at, received_at, fingerprint,
-		workflow_id, owner_run, condition_errors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
+	insertEvents = `INSERT INTO events (id, type, source, actor, subject, scope, occurred_at, received_at, fingerprint,
+		workflow_id, owner_run, condition_errors) VALUES `
+	eventCount        = 12 // columns
 	insertEventScopes = `INSERT INTO event_scopes (scope_key, scope_value, received_at, event_id) VALUES `
 
 	eventColumns = `e.id, e.type, e.source, e.actor, e.subject, e.scope, e.occurred_at, e.received_at, e.fingerprint,
 		e.workflow_id, e.owner_run, e.condition_errors`
-	selectEvent      = `SELECT ` + eventColumns + ` FROM events e WHERE e.id = ?`
-	selectEventOwner = `SELECT owner_run FROM events WHERE id = ?`
+	selectEvent = `SELECT ` + eventColumns + ` FROM events e WHERE e.id = ?`
 
-	// One row in any case; the event's columns are empty when there is none.
-	selectAccepted = `SELECT c.version AS config_version, COALESCE(e.id, '') AS id, COALESCE(e.type, '') AS type,
-		COALESCE(e.source, '') AS source, COALESCE(e.actor, '') AS actor, COALESCE(e.subject, '') AS subject,
-		COALESCE(e.scope, '') AS scope, COALESCE(e.occurred_at, 0) AS occurred_at,
-		COALESCE(e.received_at, 0) AS received_at, COALESCE(e.fingerprint, '') AS fingerprint,
-		COALESCE(e.workflow_id, '') AS workflow_id, COALESCE(e.owner_run, '') AS owner_run,
-		COALESCE(e.condition_errors, '') AS condition_errors
-		FROM config c LEFT JOIN events e ON e.id = ? WHERE c.id = 1`
+	// Whether the event is known, beside the config version: most are new.
+	selectAccepted = `SELECT c.version AS config_version, EXISTS (SELECT 1 FROM events WHERE id = ?) AS known
+		FROM config c WHERE c.id = 1`
 
 	// The lists of events, newest first: of all, and of one scope through its
 	// index.
@@ -91,16 +86,19 @@ func (r eventRow) event() (carillon.EventRow, error) {
 func (s *Store) Accepted(ctx context.Context, eventID string) (configVersion int64, row *carillon.EventRow, err error) {
 	type acceptedRow struct {
 		ConfigVersion int64 `db:"config_version"`
-		eventRow
+		Known         bool  `db:"known"`
 	}
 	r, err := readOne[acceptedRow](ctx, s, selectAccepted, eventID)
 	if err != nil {
 		return 0, nil, fmt.Errorf("look up event %s: %w", eventID, err)
 	}
-	if r.ID == "" {
+	if !r.Known {
 		return r.ConfigVersion, nil, nil
 	}
-	event, err := r.event()
+	event, err := s.Event(ctx, eventID)
+	if carillon.CodeOf(err) == carillon.CodeNotFound { // pruned since
+		return r.ConfigVersion, nil, nil
+	}
 	if err != nil {
 		return 0, nil, err
 	}

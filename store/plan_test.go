@@ -58,6 +58,7 @@ func TestListsAreReadInTheOrderOfAnIndex(t *testing.T) {
 		{"deliveries to prune", func() (string, []any) {
 			return prunableDeliveries, []any{"sub_1", 1, "evt_1", 1000}
 		}, "deliveries_by_subscription"},
+		{"subscriptions that changed", func() (string, []any) { return changedSubscriptions, []any{7} }, "subscriptions_by_change"},
 		{"events to prune", func() (string, []any) { return prunableEvents, []any{2, 1, "evt_1", 1000} }, "events_by_time"},
 	}
 	dbtest.Each(t, func(t *testing.T, databaseURL string) {

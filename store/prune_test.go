@@ -28,7 +28,7 @@ func write(t *testing.T, s *store.Store, claims ...carillon.Claim) {
 	for _, c := range claims {
 		result, err := s.Claim(t.Context(), c)
 		require.NoError(t, err)
-		require.Equal(t, carillon.ClaimNew, result)
+		require.Equal(t, carillon.ClaimNew, result.Result)
 	}
 }
 
@@ -162,9 +162,9 @@ func TestAnEventIsKnownAsLongAsItsRowIsKept(t *testing.T) {
 		kept.Run.RunID, gone.Run.RunID = "run-later", "run-later"
 		result, err := s.Claim(t.Context(), kept)
 		require.NoError(t, err)
-		require.Equal(t, carillon.ClaimDuplicate, result)
+		require.Equal(t, carillon.ClaimDuplicate, result.Result)
 		result, err = s.Claim(t.Context(), gone)
 		require.NoError(t, err)
-		require.Equal(t, carillon.ClaimNew, result)
+		require.Equal(t, carillon.ClaimNew, result.Result)
 	})
 }

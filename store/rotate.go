@@ -13,7 +13,7 @@ import (
 // either. The errors are those of [Store.UpdateSubscription].
 func (s *Store) RotateSecret(ctx context.Context, r carillon.Rotation) (carillon.Subscription, error) {
 	var after carillon.Subscription
-	err := s.changeConfig(ctx, func(tx *sqlx.Tx, _ int64) error {
+	err := s.changeConfig(ctx, r.SubscriptionID, func(tx *sqlx.Tx, _ int64) error {
 		before, err := s.forChange(ctx, tx, r.SubscriptionID, r.IfVersion)
 		if err != nil {
 			return err

@@ -160,7 +160,7 @@ func (s *Store) ListSubscriptions(ctx context.Context, after string, limit int) 
 // there already gives an error of [carillon.CodeExists].
 func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscription, actor string) (carillon.Subscription, error) {
 	sub.Version, sub.Generation, sub.UpdatedAt = 1, 1, sub.CreatedAt
-	err := s.changeConfig(ctx, func(tx *sqlx.Tx, version int64) error {
+	err := s.changeConfig(ctx, sub.ID, func(tx *sqlx.Tx, version int64) error {
 		sub.CreatedVersion = version
 		r, err := s.seal(sub)
 		if err != nil {
@@ -197,7 +197,7 @@ func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscriptio
 func (s *Store) UpdateSubscription(
 	ctx context.Context, sub carillon.Subscription, ifVersion int64, actor string,
 ) (carillon.Subscription, error) {
-	err := s.changeConfig(ctx, func(tx *sqlx.Tx, _ int64) error {
+	err := s.changeConfig(ctx, sub.ID, func(tx *sqlx.Tx, _ int64) error {
 		stored, err := s.forChange(ctx, tx, sub.ID, ifVersion)
 		if err != nil {
 			return err
@@ -221,7 +221,7 @@ func (s *Store) UpdateSubscription(
 // that were not final become canceled. The errors are those of
 // [Store.UpdateSubscription].
 func (s *Store) DeleteSubscription(ctx context.Context, id string, ifVersion int64, actor string, now time.Time) error {
-	return s.changeConfig(ctx, func(tx *sqlx.Tx, _ int64) error {
+	return s.changeConfig(ctx, id, func(tx *sqlx.Tx, _ int64) error {
 		stored, err := s.forChange(ctx, tx, id, ifVersion)
 		if err != nil {
 			return err

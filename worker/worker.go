@@ -23,6 +23,8 @@ const (
 	// pollers keeps the queues drained without taking both cores of a small
 	// machine; more gained nothing when measured.
 	pollers = 8
+	// maxTasks is the SDK's own number of workflow tasks at a time.
+	maxTasks = 1000
 )
 
 // Worker polls both task queues.
@@ -32,13 +34,10 @@ type Worker struct {
 	failed     chan error
 }
 
-// cachedRuns bounds the runs that a process keeps in memory between their
-// tasks; one that was dropped is replayed from its history.
-const cachedRuns = 2000
-
-// New returns a worker that is not started. For eager starts, the client must
-// be the one that starts runs.
-func New(c client.Client, a *activities.Activities, changes ...Option) *Worker {
+// New returns a worker that is not started, in a process that keeps so many runs
+// in memory between their tasks; see [CachedRuns]. For eager starts, the client
+// must be the one that starts runs.
+func New(c client.Client, a *activities.Activities, cachedRuns int, changes ...Option) *Worker {
 	worker.SetStickyWorkflowCacheSize(cachedRuns)
 	w := &Worker{failed: make(chan error, 1)}
 	options := worker.Options{
@@ -51,6 +50,8 @@ func New(c client.Client, a *activities.Activities, changes ...Option) *Worker {
 		WorkerStopTimeout:                stopTimeout,
 		MaxConcurrentWorkflowTaskPollers: pollers,
 		MaxConcurrentActivityTaskPollers: pollers,
+		// A run that works takes memory, too.
+		MaxConcurrentWorkflowTaskExecutionSize: min(cachedRuns, maxTasks),
 	}
 	for _, change := range changes {
 		change(&options)
@@ -60,14 +61,15 @@ func New(c client.Client, a *activities.Activities, changes ...Option) *Worker {
 	w.deliveries = worker.New(c, workflows.DeliveriesQueue, options)
 
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+	w.dispatch.RegisterWorkflowWithOptions(workflows.Batch, workflow.RegisterOptions{Name: workflows.BatchType})
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Recover, workflow.RegisterOptions{Name: workflows.RecoverType})
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Prune, workflow.RegisterOptions{Name: workflows.PruneType})
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Sweep, workflow.RegisterOptions{Name: workflows.SweepType})
 	for name, fn := range map[string]any{
 		activities.Route: a.Route, activities.Page: a.Page, activities.Attempt: a.Attempt,
 		activities.Record: a.Record, activities.Disable: a.Disable, activities.Reclaim: a.Reclaim,
-		activities.Backlog: a.Backlog,
-		activities.Prune:   a.Prune, activities.Sweep: a.Sweep,
+		activities.RouteBatch: a.RouteBatch, activities.AttemptBatch: a.AttemptBatch, activities.Backlog: a.Backlog,
+		activities.Prune: a.Prune, activities.Sweep: a.Sweep,
 	} {
 		w.dispatch.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}

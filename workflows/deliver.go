@@ -49,7 +49,8 @@ func (d *dispatch) tryLocally(ctx workflow.Context, dl *delivery) workflow.Futur
 		Summary: dl.attemptSummary(),
 	})
 	return workflow.ExecuteLocalActivity(ctx, activities.Attempt, activities.AttemptInput{
-		Run: d.self, Publication: d.publication, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
+		Run: d.self, EventID: d.eventID, Publication: d.publication, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
+		ConfigVersion: d.routedAt,
 	})
 }
 
@@ -65,7 +66,7 @@ func (d *dispatch) try(ctx workflow.Context, dl *delivery) (a carillon.Attempt, 
 		Priority:            temporal.Priority{FairnessKey: dl.Subscription},
 	})
 	err = workflow.ExecuteActivity(ctx, activities.Attempt, activities.AttemptInput{
-		Run: d.self, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
+		Run: d.self, EventID: d.eventID, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
 	}).Get(ctx, &a)
 	return a, err
 }
@@ -221,7 +222,7 @@ func (d *dispatch) record(ctx workflow.Context, deliveries ...*delivery) {
 	// Also a canceled run tells the index.
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	var out activities.RecordResult
-	if err := d.must(ctx, activities.Record, in, in, &out, bookTimeout, "record"); err != nil {
+	if err := must(ctx, activities.Record, in, in, &out, bookTimeout, "record"); err != nil {
 		workflow.GetLogger(ctx).Error("record broke off", "error", err)
 	}
 	for _, subscription := range out.Reopened {

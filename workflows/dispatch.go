@@ -1,7 +1,7 @@
 package workflows
 
 import (
-	"errors"
+	"cmp"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -26,6 +26,8 @@ type DispatchInput struct {
 	// Redelivery is set in the run of a redelivery. It may carry no event; then
 	// it names a run that does, and EventType and Summary say what people see.
 	Redelivery *carillon.Redelivery `json:"redelivery,omitempty"`
+	// Retry is set in the run of an event in trouble that shared a run before.
+	Retry *Retry `json:"retry,omitempty"`
 	// SearchAttributes says that the server has Carillon's search attributes.
 	SearchAttributes bool `json:"search_attributes,omitempty"`
 }
@@ -34,10 +36,23 @@ type DispatchInput struct {
 type PageRef struct {
 	// Owner is the event's own run, which owns the claim.
 	Owner carillon.Run `json:"owner"`
-	// Number counts from 2: the event's own run has the first page.
+	// Number counts from 1. The event's own run has the first page; where it
+	// has none, so do runs of pages.
 	Number int `json:"number"`
+	// NamedAfter is what the pages' workflow ids begin with; empty for the
+	// owner's.
+	NamedAfter string `json:"named_after,omitempty"`
 	// After is the last subscription of the page before.
 	After string `json:"after"`
+}
+
+// Retry is what a shared run hands to the run of an event in trouble.
+type Retry struct {
+	// Owner is the shared run, which owns the claim.
+	Owner carillon.Run `json:"owner"`
+	// Plans are the deliveries in trouble, and Attempts what was tried of them.
+	Plans    []activities.Plan  `json:"plans"`
+	Attempts []carillon.Attempt `json:"attempts,omitempty"`
 }
 
 // DispatchResult counts what became of a run's deliveries.
@@ -91,11 +106,15 @@ type dispatch struct {
 	publication   *carillon.Publication
 	page          *PageRef
 	redelivery    *carillon.Redelivery
+	retry         *Retry
 	eventID       string
 	eventType     string
 	summary       string
 	configVersion int64
-	attributes    bool
+	// routedAt is the config version that the first tries know at least; 0 when
+	// they are to ask.
+	routedAt   int64
+	attributes bool
 
 	deliveries []*delivery // ordered by subscription
 	more       bool        // there are deliveries after these
@@ -110,7 +129,8 @@ func newDispatch(ctx workflow.Context, in DispatchInput) *dispatch {
 		self: carillon.Run{WorkflowID: info.WorkflowExecution.ID, RunID: info.WorkflowExecution.RunID},
 		// The first run of the chain keeps the claim over a reset.
 		owner:       carillon.Run{WorkflowID: info.WorkflowExecution.ID, RunID: info.FirstRunID},
-		publication: in.Publication, page: in.Page, redelivery: in.Redelivery, attributes: in.SearchAttributes,
+		publication: in.Publication, page: in.Page, redelivery: in.Redelivery, retry: in.Retry,
+		attributes: in.SearchAttributes,
 	}
 	if in.Publication != nil {
 		event := in.Publication.Event
@@ -119,8 +139,11 @@ func newDispatch(ctx workflow.Context, in DispatchInput) *dispatch {
 	} else {
 		d.self, d.eventID, d.summary = in.Redelivery.Origin, in.Redelivery.EventID, "recovery of "+in.Redelivery.EventID
 	}
-	if in.Page != nil {
+	switch {
+	case in.Page != nil:
 		d.owner = in.Page.Owner
+	case in.Retry != nil:
+		d.owner = in.Retry.Owner
 	}
 	return d
 }
@@ -134,25 +157,27 @@ func (d *dispatch) route(ctx workflow.Context) error {
 		in := activities.PageInput{
 			EventID: d.eventID, Owner: d.owner.RunID, After: d.page.After, ConfigVersion: d.configVersion,
 		}
-		if err := d.must(ctx, activities.Page, in, in, &out, bookTimeout, "read deliveries"); err != nil {
+		if err := must(ctx, activities.Page, in, in, &out, bookTimeout, "read deliveries"); err != nil {
 			return err
 		}
-		plans, d.more = out.Plans, out.More
+		plans, d.more, d.routedAt = out.Plans, out.More, out.ConfigVersion
 	case d.redelivery != nil:
 		var out activities.RouteResult
 		in := activities.ReclaimInput{Redelivery: *d.redelivery, Run: d.owner}
-		if err := d.must(ctx, activities.Reclaim, in, in, &out, bookTimeout, d.summary); err != nil {
+		if err := must(ctx, activities.Reclaim, in, in, &out, bookTimeout, d.summary); err != nil {
 			return err
 		}
 		plans, d.result.Duplicate = out.Plans, out.Duplicate
+	case d.retry != nil:
+		plans = d.retry.Plans
 	default:
 		var out activities.RouteResult
 		local := activities.RouteInput{Run: d.owner, Publication: d.publication}
 		regular := activities.RouteInput{Run: d.owner}
-		if err := d.must(ctx, activities.Route, local, regular, &out, routeTimeout, d.summary); err != nil {
+		if err := must(ctx, activities.Route, local, regular, &out, routeTimeout, d.summary); err != nil {
 			return err
 		}
-		plans, d.more = out.Plans, out.More
+		plans, d.more, d.routedAt = out.Plans, out.More, out.ConfigVersion
 		d.result.Duplicate = out.Duplicate
 		d.result.ConditionErrors = len(out.ConditionErrors)
 		d.shown.conditionErrors = out.ConditionErrors
@@ -178,16 +203,13 @@ func (d *dispatch) startNextPage(ctx workflow.Context) error {
 	if !d.more {
 		return nil
 	}
-	number := 2
+	next := PageRef{Owner: d.owner, Number: 2, After: d.deliveries[len(d.deliveries)-1].Subscription}
 	if d.page != nil {
-		number = d.page.Number + 1
-	}
-	next := PageRef{
-		Owner: d.owner, Number: number, After: d.deliveries[len(d.deliveries)-1].Subscription,
+		next.Number, next.NamedAfter = d.page.Number+1, d.page.NamedAfter
 	}
 	child := workflow.ExecuteChildWorkflow(
 		workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-			WorkflowID:            activities.PageWorkflowID(d.owner.WorkflowID, number),
+			WorkflowID:            activities.PageWorkflowID(cmp.Or(next.NamedAfter, d.owner.WorkflowID), next.Number),
 			WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 			ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
 			WorkflowTaskTimeout:   taskTimeout,
@@ -197,17 +219,17 @@ func (d *dispatch) startNextPage(ctx workflow.Context) error {
 		DispatchType, DispatchInput{Publication: d.publication, Page: &next, SearchAttributes: d.attributes},
 	)
 	d.result.MorePages = true
-	err := child.GetChildWorkflowExecution().Get(ctx, nil)
-	if _, ok := errors.AsType[*temporal.ChildWorkflowExecutionAlreadyStartedError](err); ok {
-		return nil // this run was reset to before the start
-	}
-	return err
+	return awaitStarts(ctx, []workflow.ChildWorkflowFuture{child})
 }
 
 // firstTries attempts all deliveries at once, as local activities in one
 // workflow task: on the way that is healthy, a run costs what an empty run
 // costs.
 func (d *dispatch) firstTries(ctx workflow.Context) {
+	if d.retry != nil {
+		d.takeOver(ctx)
+		return
+	}
 	tries := make([]workflow.Future, len(d.deliveries))
 	for i, dl := range d.deliveries {
 		if dl.open() && dl.wait == 0 {
@@ -223,6 +245,23 @@ func (d *dispatch) firstTries(ctx workflow.Context) {
 		err := tries[i].Get(ctx, &a)
 		d.settle(ctx, dl, a, err)
 		if dl.disable == nil { // else it is recorded once that is carried out
+			tried = append(tried, dl)
+		}
+	}
+	d.record(ctx, tried...)
+	d.publication = nil
+	d.show(ctx)
+}
+
+// takeOver goes on with what a shared run tried. What it did not try is tried in
+// its turn.
+func (d *dispatch) takeOver(ctx workflow.Context) {
+	for _, a := range d.retry.Attempts {
+		d.settle(ctx, d.find(a.SubscriptionID), a, nil)
+	}
+	var tried []*delivery
+	for _, dl := range d.deliveries {
+		if dl.disable == nil {
 			tried = append(tried, dl)
 		}
 	}
@@ -297,7 +336,7 @@ var once = &temporal.RetryPolicy{MaximumAttempts: 1}
 // must runs a step that only needs the database: as a local activity, and when
 // that fails as a regular one that is retried until it succeeds. The regular
 // input is recorded, so it holds no event. Its only error is cancellation.
-func (d *dispatch) must(
+func must(
 	ctx workflow.Context, name string, local, regular, out any, timeout time.Duration, summary string,
 ) error {
 	err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{

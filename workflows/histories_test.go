@@ -109,6 +109,17 @@ func branches() []branch {
 			act: func(ctx context.Context, c client.Client, run client.WorkflowRun) error {
 				return c.CancelWorkflow(ctx, run.GetID(), run.GetRunID())
 			}},
+		{name: "batch", script: &scripted{batch: routed(short(2, "sub_a", "sub_b"), 3), most: 4}, kind: workflows.BatchType, input: batchInput(3)},
+		{name: "batch-trouble", script: &scripted{batch: routed(short(2, "sub_a", "sub_b"), 3), replies: replies(failing(), delivered())},
+			kind: workflows.BatchType, input: batchInput(3)},
+		{name: "batch-retry", script: &scripted{replies: replies(delivered())}, kind: workflows.DispatchType, input: retryInput(short(2, "sub_a"), failing())},
+		{name: "batch-paged", script: &scripted{batch: pagedBatch(), pages: []activities.PageResult{{Plans: short(1, "sub_b").Plans}}},
+			kind: workflows.BatchType, input: batchInput(2)},
+		{name: "batch-reopened", script: &scripted{
+			batch: routed(short(2, "sub_a"), 2), reopens: 2, replies: replies(carillon.Attempt{Outcome: carillon.OutcomeHeld}, carillon.Attempt{Outcome: carillon.OutcomeHeld}, delivered()),
+		}, kind: workflows.BatchType, input: batchInput(2)},
+		{name: "batch-broke-off", script: &scripted{batch: routed(short(2, "sub_a"), 2), replies: replies(carillon.Attempt{Error: "panic"}, delivered())},
+			kind: workflows.BatchType, input: batchInput(2)},
 		{name: "prune", script: &scripted{prunes: []activities.PruneResult{
 			{Deliveries: 50_000, More: true, Next: activities.PrunePlace{Subscription: "sub_a"}}, {Deliveries: 1, Events: 2},
 		}}, kind: workflows.PruneType, input: workflows.PruneInput{Retention: carillon.Duration(90 * 24 * time.Hour)}},
@@ -175,6 +186,7 @@ func register(r interface {
 	RegisterWorkflowWithOptions(w any, options workflow.RegisterOptions)
 }) {
 	r.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+	r.RegisterWorkflowWithOptions(workflows.Batch, workflow.RegisterOptions{Name: workflows.BatchType})
 	r.RegisterWorkflowWithOptions(workflows.Recover, workflow.RegisterOptions{Name: workflows.RecoverType})
 	r.RegisterWorkflowWithOptions(workflows.Prune, workflow.RegisterOptions{Name: workflows.PruneType})
 	r.RegisterWorkflowWithOptions(workflows.Sweep, workflow.RegisterOptions{Name: workflows.SweepType})

@@ -173,7 +173,9 @@ func (r *recovery) try(ctx workflow.Context, oldest []carillon.Redelivery) (putB
 	runs := make([]workflow.ChildWorkflowFuture, len(oldest))
 	for i := range oldest {
 		redelivery := oldest[i]
-		redelivery.Origin = carillon.Run{WorkflowID: EventWorkflowID(redelivery.EventID)}
+		if redelivery.Origin.WorkflowID == "" {
+			redelivery.Origin = carillon.Run{WorkflowID: carillon.EventWorkflowID(redelivery.EventID)}
+		}
 		runs[i] = workflow.ExecuteChildWorkflow(
 			workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 				WorkflowID:            RedeliveryWorkflowID(redelivery.EventID, redelivery.SubscriptionID, redelivery.Number),

@@ -14,28 +14,19 @@ import (
 // Redeliver starts the run of a redelivery. However often it is asked for under
 // one number, one run starts, and each gets it for an answer.
 func (p *Publisher) Redeliver(ctx context.Context, pub *carillon.Publication, r carillon.Redelivery) (carillon.Run, error) {
-	attributes := p.attributes.present(ctx, p)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
-	defer cancel()
 	id := RedeliveryWorkflowID(r.EventID, r.SubscriptionID, r.Number)
-	handle, err := p.client.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID:                                       id,
-		TaskQueue:                                DispatchQueue,
-		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
-		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
-		WorkflowExecutionErrorWhenAlreadyStarted: true,
-		WorkflowTaskTimeout:                      taskTimeout,
-		EnableEagerStart:                         true,
-		StaticSummary:                            carillon.Clip("again: "+Summary(pub.Event), maxSummary),
-		TypedSearchAttributes:                    startAttributes(attributes, pub.Event),
-	}, DispatchType, DispatchInput{Publication: pub, Redelivery: &r, SearchAttributes: attributes})
+	run, err := p.startOnce(ctx, func(attributes bool) (client.StartWorkflowOptions, string, any) {
+		options := startOptions(id, carillon.Clip("again: "+Summary(pub.Event), maxSummary))
+		options.TypedSearchAttributes = startAttributes(attributes, pub.Event)
+		return options, DispatchType, DispatchInput{Publication: pub, Redelivery: &r, SearchAttributes: attributes}
+	})
 	if started, ok := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); ok {
 		return carillon.Run{WorkflowID: id, RunID: started.RunId}, nil
 	}
 	if err != nil {
 		return carillon.Run{}, unavailable("Temporal does not answer", err)
 	}
-	return carillon.Run{WorkflowID: handle.GetID(), RunID: handle.GetRunID()}, nil
+	return run, nil
 }
 
 // Recover hands a backlog to the run that owns its subscription's, and starts

@@ -44,6 +44,11 @@ type scripted struct {
 	// routeFails is how often Route fails as a regular activity.
 	routeFails int
 
+	// batch is the answer of RouteBatch; most is how many attempts one call of
+	// AttemptBatch makes at most, 0 for all.
+	batch activities.RouteBatchResult
+	most  int
+
 	now      func() time.Time
 	attempts []tried
 	records  []activities.RecordInput
@@ -133,6 +138,30 @@ func (s *scripted) Attempt(ctx context.Context, in activities.AttemptInput) (car
 	return reply, nil
 }
 
+func (s *scripted) RouteBatch(ctx context.Context, _ activities.RouteBatchInput) (activities.RouteBatchResult, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.batch, s.seen(ctx, activities.RouteBatch)
+}
+
+func (s *scripted) AttemptBatch(ctx context.Context, in activities.AttemptBatchInput) (activities.AttemptBatchResult, error) {
+	var out activities.AttemptBatchResult
+	for i, try := range in.Tries {
+		if s.most > 0 && i == s.most {
+			break
+		}
+		attempt, err := s.Attempt(ctx, activities.AttemptInput{
+			Run: in.Run, Publication: &in.Publications[try.Event], SubscriptionID: try.Subscription, Number: 1,
+		})
+		if err != nil {
+			return out, err
+		}
+		attempt.EventID = in.Publications[try.Event].Event.ID
+		out.Attempts = append(out.Attempts, attempt)
+	}
+	return out, nil
+}
+
 func (s *scripted) Record(ctx context.Context, in activities.RecordInput) (activities.RecordResult, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,8 +235,8 @@ func registerScripted(r interface {
 	for name, fn := range map[string]any{
 		activities.Route: s.Route, activities.Page: s.Page, activities.Attempt: s.Attempt,
 		activities.Record: s.Record, activities.Disable: s.Disable, activities.Reclaim: s.Reclaim,
-		activities.Backlog: s.Backlog,
-		activities.Prune:   s.Prune, activities.Sweep: s.Sweep,
+		activities.RouteBatch: s.RouteBatch, activities.AttemptBatch: s.AttemptBatch, activities.Backlog: s.Backlog,
+		activities.Prune: s.Prune, activities.Sweep: s.Sweep,
 	} {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}
@@ -221,6 +250,7 @@ func newRun(t *testing.T, s *scripted) *testsuite.TestWorkflowEnvironment {
 	env.SetStartTime(start)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "event/evt_1", TaskQueue: workflows.DispatchQueue})
 	env.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+	env.RegisterWorkflowWithOptions(workflows.Batch, workflow.RegisterOptions{Name: workflows.BatchType})
 	s.now = env.Now
 	if s.replies == nil {
 		s.replies = map[string][]carillon.Attempt{}

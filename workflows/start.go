@@ -26,8 +26,11 @@ const (
 	DeliveriesQueue = "carillon-deliveries"
 )
 
-// EventWorkflowID names the run of an event.
-func EventWorkflowID(eventID string) string { return "event/" + eventID }
+// BatchWorkflowID names a shared run: id is a ULID.
+func BatchWorkflowID(id string) string { return "batch/" + id }
+
+// RetryWorkflowID names the run of an event of a shared run that is in trouble.
+func RetryWorkflowID(eventID string) string { return carillon.EventWorkflowID(eventID) + "/retry" }
 
 // RedeliveryWorkflowID names the run of a delivery's redelivery n, from 1.
 func RedeliveryWorkflowID(eventID, subscription string, n int) string {
@@ -49,6 +52,10 @@ type Index interface {
 	// Accepted returns the config version in force, and the row of an event
 	// when there is one.
 	Accepted(ctx context.Context, eventID string) (configVersion int64, row *carillon.EventRow, err error)
+	// ConfigVersion and Owners are the same of many events: whose those are that
+	// were claimed.
+	ConfigVersion(ctx context.Context) (int64, error)
+	Owners(ctx context.Context, ids []string) (map[string]carillon.EventOwner, error)
 }
 
 // Publisher starts the run of an event, and reaches it later.
@@ -61,6 +68,9 @@ type Publisher struct {
 	namespace string
 
 	attributes searchAttributes
+	recent     recent
+	turns      turns
+	group      *group // nil unless single posts share runs
 }
 
 // NewPublisher returns a publisher. The data converter and the namespace are
@@ -77,29 +87,38 @@ func NewPublisher(
 // fingerprint; [carillon.CodeUnavailable] when it is not known whether the
 // event was taken.
 func (p *Publisher) Publish(ctx context.Context, event carillon.Event, fingerprint string) (carillon.Run, error) {
+	posted := carillon.Posted{Event: event, Fingerprint: fingerprint}
+	if p.group != nil {
+		return p.group.publish(ctx, posted)
+	}
+	return p.publishAlone(ctx, posted)
+}
+
+// publishAlone publishes an event in a run of its own.
+func (p *Publisher) publishAlone(ctx context.Context, posted carillon.Posted) (carillon.Run, error) {
+	event := posted.Event
+	release, err := p.turns.take(ctx, []string{event.ID})
+	if err != nil {
+		return carillon.Run{}, err
+	}
+	defer release()
+	if owner, ok := p.recent.get(event.ID); ok {
+		return sameEvent(event.ID, owner.Run, owner.Fingerprint, posted.Fingerprint)
+	}
 	version, row, err := p.accepted(ctx, event.ID)
 	if err != nil {
 		return carillon.Run{}, unavailable("the database does not answer", err)
 	}
 	if row != nil {
-		return sameEvent(event.ID, row.Run, row.Fingerprint, fingerprint)
+		return sameEvent(event.ID, row.Run, row.Fingerprint, posted.Fingerprint)
 	}
-	pub := carillon.Publication{
-		Event: event, Fingerprint: fingerprint, ConfigVersion: version, ReceivedAt: p.now().UTC(),
+	run, err := p.startAlone(ctx, carillon.Publication{
+		Event: event, Fingerprint: posted.Fingerprint, ConfigVersion: version, ReceivedAt: p.now().UTC(),
+	})
+	if err == nil {
+		p.recent.add(event.ID, carillon.EventOwner{Run: run, Fingerprint: posted.Fingerprint})
 	}
-	run, err := p.start(ctx, pub)
-	if started, ok := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); ok {
-		run := carillon.Run{WorkflowID: EventWorkflowID(event.ID), RunID: started.RunId}
-		known, err := p.fingerprint(ctx, run)
-		if err != nil {
-			return carillon.Run{}, unavailable("Temporal does not answer", err)
-		}
-		return sameEvent(event.ID, run, known, fingerprint)
-	}
-	if err != nil {
-		return carillon.Run{}, unavailable("Temporal does not answer", err)
-	}
-	return run, nil
+	return run, err
 }
 
 func (p *Publisher) accepted(ctx context.Context, eventID string) (int64, *carillon.EventRow, error) {
@@ -108,12 +127,35 @@ func (p *Publisher) accepted(ctx context.Context, eventID string) (int64, *caril
 	return p.index.Accepted(ctx, eventID)
 }
 
-// start starts a run, trying twice when no answer comes.
-func (p *Publisher) start(ctx context.Context, pub carillon.Publication) (carillon.Run, error) {
+// startAlone starts the run of an event that the index does not know.
+func (p *Publisher) startAlone(ctx context.Context, pub carillon.Publication) (carillon.Run, error) {
+	id := carillon.EventWorkflowID(pub.Event.ID)
+	run, err := p.start(ctx, func(attributes bool) (client.StartWorkflowOptions, string, any) {
+		options := startOptions(id, Summary(pub.Event))
+		options.TypedSearchAttributes = startAttributes(attributes, pub.Event)
+		return options, DispatchType, DispatchInput{Publication: &pub, SearchAttributes: attributes}
+	})
+	if started, ok := errors.AsType[*serviceerror.WorkflowExecutionAlreadyStarted](err); ok {
+		run := carillon.Run{WorkflowID: id, RunID: started.RunId}
+		known, err := p.fingerprint(ctx, run)
+		if err != nil {
+			return carillon.Run{}, unavailable("Temporal does not answer", err)
+		}
+		return sameEvent(pub.Event.ID, run, known, pub.Fingerprint)
+	}
+	if err != nil {
+		return carillon.Run{}, unavailable("Temporal does not answer", err)
+	}
+	return run, nil
+}
+
+// start starts a run, trying twice when no answer comes. what says which, on a
+// server with or without Carillon's search attributes.
+func (p *Publisher) start(ctx context.Context, what func(attributes bool) (client.StartWorkflowOptions, string, any)) (carillon.Run, error) {
 	var err error
 	for range startTries {
 		var run carillon.Run
-		run, err = p.startOnce(ctx, pub)
+		run, err = p.startOnce(ctx, what)
 		if err == nil || ctx.Err() != nil {
 			return run, err
 		}
@@ -128,29 +170,31 @@ func (p *Publisher) start(ctx context.Context, pub carillon.Publication) (carill
 	return carillon.Run{}, err
 }
 
-func (p *Publisher) startOnce(ctx context.Context, pub carillon.Publication) (carillon.Run, error) {
-	attributes := p.attributes.present(ctx, p)
+func (p *Publisher) startOnce(ctx context.Context, what func(attributes bool) (client.StartWorkflowOptions, string, any)) (carillon.Run, error) {
+	options, kind, input := what(p.attributes.present(ctx, p))
 	// A producer that hangs up does not break the start off: with the answer to
 	// an eager start, its first task would be lost until that times out.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
-	options := client.StartWorkflowOptions{
-		ID:                                       EventWorkflowID(pub.Event.ID),
+	handle, err := p.client.ExecuteWorkflow(ctx, options, kind, input)
+	if err != nil {
+		return carillon.Run{}, err
+	}
+	return carillon.Run{WorkflowID: handle.GetID(), RunID: handle.GetRunID()}, nil
+}
+
+// startOptions are those of every run of events: its id is never used again.
+func startOptions(id, summary string) client.StartWorkflowOptions {
+	return client.StartWorkflowOptions{
+		ID:                                       id,
 		TaskQueue:                                DispatchQueue,
 		WorkflowIDReusePolicy:                    enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
 		WorkflowIDConflictPolicy:                 enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL,
 		WorkflowExecutionErrorWhenAlreadyStarted: true,
 		WorkflowTaskTimeout:                      taskTimeout,
 		EnableEagerStart:                         true,
-		StaticSummary:                            Summary(pub.Event),
+		StaticSummary:                            summary,
 	}
-	options.TypedSearchAttributes = startAttributes(attributes, pub.Event)
-	handle, err := p.client.ExecuteWorkflow(ctx, options, DispatchType,
-		DispatchInput{Publication: &pub, SearchAttributes: attributes})
-	if err != nil {
-		return carillon.Run{}, err
-	}
-	return carillon.Run{WorkflowID: handle.GetID(), RunID: handle.GetRunID()}, nil
 }
 
 // fingerprint reads what a started run was posted with: its index row may not

@@ -329,12 +329,12 @@ func (d *doctor) runs(ctx context.Context) finding {
 // while it goes on.
 func (d *doctor) end(ctx context.Context, row carillon.Delivery) (string, error) {
 	how, err := d.status(ctx, row.Run.WorkflowID)
-	if err != nil || how != "is gone" || row.Run.WorkflowID == workflows.EventWorkflowID(row.EventID) {
+	if err != nil || how != "is gone" || row.Run.WorkflowID == carillon.EventWorkflowID(row.EventID) {
 		return how, err
 	}
 	// A run of its own that is not there may be one that its event's run has
 	// not started yet.
-	return d.status(ctx, workflows.EventWorkflowID(row.EventID))
+	return d.status(ctx, carillon.EventWorkflowID(row.EventID))
 }
 
 func (d *doctor) status(ctx context.Context, workflowID string) (string, error) {

@@ -76,6 +76,9 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 		return nil, usagef("CARILLON_DATABASE_URL: %w", err)
 	}
 	p.publisher = workflows.NewPublisher(p.temporal, dataConverter, p.namespace, p.store, time.Now, log)
+	if cfg.GroupCommit {
+		p.publisher.GroupCommit()
+	}
 	p.activities = activities.New(activities.Deps{
 		Store: p.store, Histories: p.histories, Publisher: p.publisher, Channels: p.channels,
 		Conditions: p.conditions, Now: time.Now, Jitter: rand.Float64, Observe: newAttemptMetrics(p.metrics), Log: log,

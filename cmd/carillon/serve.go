@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -198,9 +199,10 @@ func (s *service) work(ctx context.Context) {
 	for said := ""; ; {
 		err := s.store.Ping(ctx)
 		if err == nil {
-			w := worker.New(s.temporal, s.activities, s.options...)
+			runs := cmp.Or(s.cfg.CachedRuns, worker.CachedRuns(os.DirFS("/")))
+			w := worker.New(s.temporal, s.activities, runs, s.options...)
 			if err = w.Start(); err == nil {
-				s.log.Info("the worker polls")
+				s.log.Info("the worker polls", "cached_runs", runs)
 				s.resume(ctx)
 				s.polling.Store(true)
 				keepCtx, stopKeeping := context.WithCancel(ctx)

@@ -30,83 +30,118 @@ const (
 	markerResult        = "result"
 )
 
-// attemptActivity is the registered name of the activity that makes attempts.
-const attemptActivity = "Attempt"
+// The registered names of the activities that make attempts: one, and those of
+// a shared run.
+const (
+	attemptActivity  = "Attempt"
+	attemptsActivity = "AttemptBatch"
+)
 
-// cachedEvents bounds the cache of events: at most 256 KiB each, so 32 MiB.
-const cachedEvents = 128
+// cachedEvents bounds the cache of events: at most 256 KiB each, so 50 MiB. A
+// shared run has up to a hundred of them, in 512 KiB.
+const cachedEvents = 200
+
+// place is where an event is: its run, and its id where that has several.
+type place struct {
+	run     carillon.Run
+	eventID string
+}
 
 // Reader reads histories from a Temporal server.
 type Reader struct {
 	client    client.Client
 	converter converter.DataConverter
-	events    *lru.Cache[carillon.Run, *carillon.Publication]
+	events    *lru.Cache[place, *carillon.Publication]
 }
 
 // NewReader returns a reader. The data converter must be the client's.
 func NewReader(c client.Client, dc converter.DataConverter) (*Reader, error) {
-	events, err := lru.New[carillon.Run, *carillon.Publication](cachedEvents)
+	events, err := lru.New[place, *carillon.Publication](cachedEvents)
 	if err != nil {
 		return nil, fmt.Errorf("make event cache: %w", err)
 	}
 	return &Reader{client: c, converter: dc, events: events}, nil
 }
 
-// Publication returns the event that a run was started with. Its error is
-// [carillon.CodeExpired] when the history was removed, and
-// [carillon.CodeUnavailable] when Temporal does not answer.
-func (r *Reader) Publication(ctx context.Context, run carillon.Run) (*carillon.Publication, error) {
-	if pub, ok := r.events.Get(run); ok {
-		return pub, nil
+// Publication returns the event of a run: the one that it was started with, or
+// of a shared run the one of the id. Its error is [carillon.CodeExpired] when
+// the history was removed, and [carillon.CodeUnavailable] when Temporal does not
+// answer.
+func (r *Reader) Publication(ctx context.Context, run carillon.Run, eventID string) (*carillon.Publication, error) {
+	for _, at := range []place{{run: run}, {run: run, eventID: eventID}} {
+		if pub, ok := r.events.Get(at); ok {
+			return pub, nil
+		}
 	}
-	iter := r.client.GetWorkflowHistory(ctx, run.WorkflowID, run.RunID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-	first, err := iter.Next()
+	input, err := r.input(ctx, run)
 	if err != nil {
-		return nil, readError(run, err)
-	}
-	pub, err := r.publication(ctx, run, first)
-	if err != nil {
-		return nil, fmt.Errorf("read event of run %s: %w", run.WorkflowID, err)
-	}
-	r.events.Add(run, pub)
-	return pub, nil
-}
-
-// publication decodes the input of a run, of which it needs two fields: their
-// names and shapes are recorded in histories. A run that tries what was held
-// names the event's own run instead.
-func (r *Reader) publication(ctx context.Context, run carillon.Run, first *historypb.HistoryEvent) (*carillon.Publication, error) {
-	var input struct {
-		Publication *carillon.Publication `json:"publication"`
-		Redelivery  carillon.Redelivery   `json:"redelivery"`
-	}
-	attrs := first.GetWorkflowExecutionStartedEventAttributes()
-	if err := r.converter.FromPayloads(attrs.GetInput(), &input); err != nil {
 		return nil, err
 	}
 	if input.Publication != nil {
+		r.events.Add(place{run: run}, input.Publication)
 		return input.Publication, nil
 	}
-	if origin := input.Redelivery.Origin; origin.WorkflowID != "" && origin != run {
-		return r.Publication(ctx, origin)
+	for i := range input.Publications {
+		pub := &input.Publications[i]
+		r.events.Add(place{run: run, eventID: pub.Event.ID}, pub)
 	}
-	return nil, carillon.Errorf(carillon.CodeNotFound, "run %s carries no event", run.WorkflowID)
+	for i := range input.Publications {
+		if pub := &input.Publications[i]; pub.Event.ID == eventID {
+			return pub, nil
+		}
+	}
+	// A run that tries what was held names a run that has the event instead.
+	if origin := input.Redelivery.Origin; origin.WorkflowID != "" && origin != run {
+		return r.Publication(ctx, origin, input.Redelivery.EventID)
+	}
+	return nil, carillon.Errorf(carillon.CodeNotFound, "run %s carries no event %s", run.WorkflowID, eventID)
 }
 
-// Attempts returns the attempts of one subscription's delivery in the order in
-// which they were made. Its errors are those of [Reader.Publication].
-func (r *Reader) Attempts(ctx context.Context, run carillon.Run, subscription string) ([]carillon.Attempt, error) {
+// Publications returns the events of a shared run. Its errors are those of
+// [Reader.Publication].
+func (r *Reader) Publications(ctx context.Context, run carillon.Run) ([]carillon.Publication, error) {
+	input, err := r.input(ctx, run)
+	return input.Publications, err
+}
+
+// runInput is what is needed of the input of a run: the names and shapes of its
+// fields are recorded in histories.
+type runInput struct {
+	Publication  *carillon.Publication  `json:"publication"`
+	Publications []carillon.Publication `json:"publications"`
+	Redelivery   carillon.Redelivery    `json:"redelivery"`
+	Retry        struct {
+		Attempts []carillon.Attempt `json:"attempts"`
+	} `json:"retry"`
+}
+
+func (r *Reader) input(ctx context.Context, run carillon.Run) (input runInput, err error) {
+	iter := r.client.GetWorkflowHistory(ctx, run.WorkflowID, run.RunID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	first, err := iter.Next()
+	if err != nil {
+		return input, readError(run, err)
+	}
+	attrs := first.GetWorkflowExecutionStartedEventAttributes()
+	if err := r.converter.FromPayloads(attrs.GetInput(), &input); err != nil {
+		return input, fmt.Errorf("read input of run %s: %w", run.WorkflowID, err)
+	}
+	return input, nil
+}
+
+// Attempts returns the attempts of one delivery that a run keeps, in the order
+// in which they were made. Its errors are those of [Reader.Publication].
+func (r *Reader) Attempts(ctx context.Context, run carillon.Run, eventID, subscription string) ([]carillon.Attempt, error) {
 	// A reset goes on in another run of the same workflow, which keeps the
 	// beginning, so the current run is read when it descends from the owner.
-	attempts, owner, err := r.attempts(ctx, carillon.Run{WorkflowID: run.WorkflowID}, subscription)
+	attempts, owner, err := r.attempts(ctx, carillon.Run{WorkflowID: run.WorkflowID}, eventID, subscription)
 	if err != nil || owner(run.RunID) {
 		return attempts, err
 	}
-	attempts, _, err = r.attempts(ctx, run, subscription)
+	attempts, _, err = r.attempts(ctx, run, eventID, subscription)
 	return attempts, err
 }
 
-func (r *Reader) attempts(ctx context.Context, run carillon.Run, subscription string) (
+func (r *Reader) attempts(ctx context.Context, run carillon.Run, eventID, subscription string) (
 	attempts []carillon.Attempt, owner func(runID string) bool, err error,
 ) {
 	owner = func(string) bool { return false }
@@ -124,11 +159,14 @@ func (r *Reader) attempts(ctx context.Context, run carillon.Run, subscription st
 			owner = func(runID string) bool {
 				return attrs.GetFirstExecutionRunId() == runID || attrs.GetRootWorkflowExecution().GetRunId() == runID
 			}
-		case enumspb.EVENT_TYPE_MARKER_RECORDED:
-			attrs := event.GetMarkerRecordedEventAttributes()
-			if a, ok := r.fromMarker(attrs); ok {
-				attempts = append(attempts, a)
+			// What was tried before the run that goes on with it.
+			var input runInput
+			if err := r.converter.FromPayloads(attrs.GetInput(), &input); err != nil {
+				return nil, owner, fmt.Errorf("read input of run %s: %w", run.WorkflowID, err)
 			}
+			attempts = input.Retry.Attempts
+		case enumspb.EVENT_TYPE_MARKER_RECORDED:
+			attempts = append(attempts, r.fromMarker(event.GetMarkerRecordedEventAttributes())...)
 		case enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
 			attrs := event.GetActivityTaskScheduledEventAttributes()
 			if attrs.GetActivityType().GetName() != attemptActivity {
@@ -165,7 +203,8 @@ func (r *Reader) attempts(ctx context.Context, run carillon.Run, subscription st
 	}
 	kept := attempts[:0]
 	for _, a := range attempts {
-		if a.SubscriptionID == subscription {
+		// An attempt that broke off, of a run with one event, does not name it.
+		if a.SubscriptionID == subscription && (a.EventID == eventID || a.EventID == "") {
 			kept = append(kept, a)
 		}
 	}
@@ -178,20 +217,31 @@ type attemptInput struct {
 	Number         int    `json:"number"`
 }
 
-// fromMarker decodes an attempt that was a local activity.
-func (r *Reader) fromMarker(attrs *historypb.MarkerRecordedEventAttributes) (carillon.Attempt, bool) {
+// fromMarker decodes the attempts of a local activity; none of one that broke
+// off, whose marker holds no result.
+func (r *Reader) fromMarker(attrs *historypb.MarkerRecordedEventAttributes) []carillon.Attempt {
 	if attrs.GetMarkerName() != localActivityMarker {
-		return carillon.Attempt{}, false
+		return nil
 	}
 	var data struct{ ActivityType string }
-	if err := r.fromDetails(attrs, markerData, &data); err != nil || data.ActivityType != attemptActivity {
-		return carillon.Attempt{}, false
+	if err := r.fromDetails(attrs, markerData, &data); err != nil {
+		return nil
 	}
-	var a carillon.Attempt
-	if err := r.fromDetails(attrs, markerResult, &a); err != nil || a.SubscriptionID == "" {
-		return carillon.Attempt{}, false // it broke off: the marker holds no result
+	switch data.ActivityType {
+	case attemptActivity:
+		var a carillon.Attempt
+		if err := r.fromDetails(attrs, markerResult, &a); err == nil && a.SubscriptionID != "" {
+			return []carillon.Attempt{a}
+		}
+	case attemptsActivity:
+		var made struct {
+			Attempts []carillon.Attempt `json:"attempts"`
+		}
+		if err := r.fromDetails(attrs, markerResult, &made); err == nil {
+			return made.Attempts
+		}
 	}
-	return a, true
+	return nil
 }
 
 func (r *Reader) fromDetails(attrs *historypb.MarkerRecordedEventAttributes, key string, out any) error {

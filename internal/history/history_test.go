@@ -83,7 +83,7 @@ func TestAttemptsAreReadFromMarkersAndFromActivities(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.file+" "+tt.subscription, func(t *testing.T) {
 			t.Parallel()
-			attempts, err := reader(t, recorded{file: tt.file}).Attempts(t.Context(), run, tt.subscription)
+			attempts, err := reader(t, recorded{file: tt.file}).Attempts(t.Context(), run, "evt_1", tt.subscription)
 			require.NoError(t, err)
 			var got []carillon.Outcome
 			for _, a := range attempts {
@@ -99,7 +99,7 @@ func TestAttemptsAreReadFromMarkersAndFromActivities(t *testing.T) {
 
 func TestAttemptThatLostItsWorkerIsInTheList(t *testing.T) {
 	t.Parallel()
-	attempts, err := reader(t, recorded{file: "broke-off.json"}).Attempts(t.Context(), run, "sub_a")
+	attempts, err := reader(t, recorded{file: "broke-off.json"}).Attempts(t.Context(), run, "evt_1", "sub_a")
 	require.NoError(t, err)
 	require.Len(t, attempts, 3)
 	require.Equal(t, 2, attempts[1].Number)
@@ -108,7 +108,7 @@ func TestAttemptThatLostItsWorkerIsInTheList(t *testing.T) {
 
 func TestPublicationIsTheEventAsItWasPosted(t *testing.T) {
 	t.Parallel()
-	pub, err := reader(t, recorded{file: "healthy.json"}).Publication(t.Context(), run)
+	pub, err := reader(t, recorded{file: "healthy.json"}).Publication(t.Context(), run, "evt_1")
 	require.NoError(t, err)
 	require.Equal(t, "evt_1", pub.Event.ID)
 	require.JSONEq(t, `{"package":"MyCorp.CoolUtils","version":"3.2.0"}`, string(pub.Event.Data))
@@ -130,9 +130,9 @@ func TestReadErrorsSayWhetherTheHistoryIsGoneOrTheServerAway(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := reader(t, recorded{err: tt.err})
-			_, err := r.Attempts(t.Context(), run, "sub_a")
+			_, err := r.Attempts(t.Context(), run, "evt_1", "sub_a")
 			require.Equal(t, tt.want, carillon.CodeOf(err))
-			_, err = r.Publication(t.Context(), run)
+			_, err = r.Publication(t.Context(), run, "evt_1")
 			require.Equal(t, tt.want, carillon.CodeOf(err))
 		})
 	}

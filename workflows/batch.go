@@ -1,0 +1,380 @@
+package workflows
+
+import (
+	"errors"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/activities"
+)
+
+// BatchType is the registered name of the workflow [Batch].
+const BatchType = "Batch"
+
+// Limits of a shared run. Its events are one input, of which Temporal takes
+// 2 MiB.
+const (
+	MaxBatchEvents = 100
+	MaxBatchBytes  = 512 << 10
+)
+
+// BatchInput starts a Batch run.
+type BatchInput struct {
+	// Publications are at most [MaxBatchEvents] events.
+	Publications []carillon.Publication `json:"publications"`
+	// SearchAttributes says that the server has Carillon's search attributes.
+	SearchAttributes bool `json:"search_attributes,omitempty"`
+}
+
+// BatchResult counts what became of a shared run's deliveries.
+type BatchResult struct {
+	Events int `json:"events"`
+	// Duplicates counts events that another run rang for, and Conflicts those
+	// of them that were other events under the same id.
+	Duplicates int `json:"duplicates,omitempty"`
+	Conflicts  int `json:"conflicts,omitempty"`
+	// Paged counts events whose deliveries are in runs of their own.
+	Paged     int `json:"paged,omitempty"`
+	Succeeded int `json:"succeeded"`
+	Failed    int `json:"failed"`
+	Held      int `json:"held"`
+	Canceled  int `json:"canceled"`
+	// InTrouble counts deliveries that go on in runs of their events' own.
+	InTrouble int `json:"in_trouble,omitempty"`
+	// ConditionErrors counts conditions that could not be evaluated.
+	ConditionErrors int `json:"condition_errors,omitempty"`
+}
+
+// Batch takes many events to everybody they concern: one run for all that goes
+// well. What does not go well at the first try goes on in a run of its event's
+// own, so that trouble is always one run, one timeline.
+func Batch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
+	info := workflow.GetInfo(ctx)
+	b := &batch{
+		owner:        carillon.Run{WorkflowID: info.WorkflowExecution.ID, RunID: info.FirstRunID},
+		publications: in.Publications, attributes: in.SearchAttributes,
+	}
+	b.result.Events = len(in.Publications)
+	// Also a run that is canceled early learns which deliveries to end.
+	steady, _ := workflow.NewDisconnectedContext(ctx)
+	if err := b.route(steady); err != nil {
+		return b.result, err
+	}
+	if err := b.startPages(steady); err != nil {
+		return b.result, err
+	}
+	b.firstTries(ctx)
+	if err := b.settle(steady, ctx.Err() != nil); err != nil {
+		return b.result, err
+	}
+	b.show(steady)
+	return b.result, ctx.Err()
+}
+
+// batch is the state of a shared run.
+type batch struct {
+	owner        carillon.Run
+	publications []carillon.Publication
+	attributes   bool
+
+	routed     []activities.Routed
+	routedAt   int64 // the config version that the first tries know at least
+	deliveries []*shared // ordered by event
+	result     BatchResult
+}
+
+// shared is one delivery of a shared run.
+type shared struct {
+	event int
+	plan  activities.Plan
+	// attempt is the first try; nil while none was made.
+	attempt *carillon.Attempt
+}
+
+// route finds out whom the events concern.
+func (b *batch) route(ctx workflow.Context) error {
+	var out activities.RouteBatchResult
+	local := activities.RouteBatchInput{Run: b.owner, Publications: b.publications}
+	regular := activities.RouteBatchInput{Run: b.owner}
+	if err := must(ctx, activities.RouteBatch, local, regular, &out, routeTimeout, batchSummary(b.publications)); err != nil {
+		return err
+	}
+	b.routed, b.routedAt = out.Events, out.ConfigVersion
+	for n, event := range b.routed {
+		b.result.ConditionErrors += event.ConditionErrors
+		switch {
+		case event.Conflict:
+			b.result.Conflicts++
+			workflow.GetLogger(ctx).Warn("another event was taken under the same id at the same time",
+				"event", b.publications[n].Event.ID)
+			fallthrough
+		case event.Duplicate:
+			b.result.Duplicates++
+		case event.Paged:
+			b.result.Paged++
+		}
+		for _, i := range event.Pending {
+			plan := out.Plans[i]
+			plan.Delays = drawnOut(plan.Delays, event.Jitter)
+			b.deliveries = append(b.deliveries, &shared{event: n, plan: plan})
+		}
+		b.result.Held += len(event.Held)
+		for _, plan := range event.ReadBack {
+			b.deliveries = append(b.deliveries, &shared{event: n, plan: plan})
+		}
+	}
+	return nil
+}
+
+// drawnOut adds to each delay its share of a tenth.
+func drawnOut(delays []carillon.Duration, jitter float64) []carillon.Duration {
+	drawn := make([]carillon.Duration, len(delays))
+	for i, d := range delays {
+		drawn[i] = carillon.Duration((time.Duration(d) + time.Duration(float64(d)*0.1*jitter)).Round(time.Millisecond))
+	}
+	return drawn
+}
+
+// startPages hands events of a large fan-out to runs of pages.
+func (b *batch) startPages(ctx workflow.Context) error {
+	var started []workflow.ChildWorkflowFuture
+	for n, event := range b.routed {
+		if !event.Paged {
+			continue
+		}
+		pub := &b.publications[n]
+		named := carillon.EventWorkflowID(pub.Event.ID)
+		started = append(started, b.startChild(ctx, activities.PageWorkflowID(named, 1), pub, DispatchInput{
+			Page: &PageRef{Owner: b.owner, Number: 1, NamedAfter: named},
+		}))
+	}
+	return awaitStarts(ctx, started)
+}
+
+// startChild starts a run that goes on with one of the events. It outlives this
+// run.
+func (b *batch) startChild(ctx workflow.Context, id string, pub *carillon.Publication, in DispatchInput) workflow.ChildWorkflowFuture {
+	in.Publication, in.SearchAttributes = pub, b.attributes
+	return workflow.ExecuteChildWorkflow(
+		workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+			WorkflowID:            id,
+			WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+			ParentClosePolicy:     enumspb.PARENT_CLOSE_POLICY_ABANDON,
+			WorkflowTaskTimeout:   taskTimeout,
+			StaticSummary:         Summary(pub.Event),
+			TypedSearchAttributes: startAttributes(b.attributes, pub.Event),
+		}),
+		DispatchType, in,
+	)
+}
+
+// awaitStarts waits until child runs are Temporal's. One that is there already
+// was started before this run was reset.
+func awaitStarts(ctx workflow.Context, children []workflow.ChildWorkflowFuture) error {
+	for _, child := range children {
+		err := child.GetChildWorkflowExecution().Get(ctx, nil)
+		if _, ok := errors.AsType[*temporal.ChildWorkflowExecutionAlreadyStartedError](err); ok {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// untried returns the deliveries whose first try is to be made here.
+func (b *batch) untried() []*shared {
+	var left []*shared
+	for _, dl := range b.deliveries {
+		if dl.attempt == nil && dl.plan.State == carillon.Pending && dl.plan.Attempts == 0 {
+			left = append(left, dl)
+		}
+	}
+	return left
+}
+
+// firstTries attempts all deliveries, as few local activities as their answers
+// fit into.
+func (b *batch) firstTries(ctx workflow.Context) {
+	for left := b.untried(); len(left) > 0; left = b.untried() {
+		tries := make([]activities.Try, len(left))
+		byTry := make(map[tryKey]*shared, len(left))
+		for i, dl := range left {
+			tries[i] = activities.Try{Event: dl.event, Subscription: dl.plan.Subscription}
+			byTry[tryKey{b.publications[dl.event].Event.ID, dl.plan.Subscription}] = dl
+		}
+		var out activities.AttemptBatchResult
+		err := workflow.ExecuteLocalActivity(workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+			StartToCloseTimeout: 2 * attemptTimeout, ScheduleToCloseTimeout: queueTimeout, RetryPolicy: once,
+			Summary: attemptsSummary(len(tries)),
+		}), activities.AttemptBatch, activities.AttemptBatchInput{
+			Run: b.owner, Publications: b.publications, Tries: tries, ConfigVersion: b.routedAt,
+		}).Get(ctx, &out)
+		if temporal.IsCanceledError(err) || ctx.Err() != nil && len(out.Attempts) == 0 {
+			return // settle ends what was not tried
+		}
+		if err != nil || len(out.Attempts) == 0 {
+			// The worker was lost, or is hopelessly busy: any of them may have
+			// arrived, and they count.
+			for _, dl := range left {
+				dl.attempt = &carillon.Attempt{
+					EventID: b.publications[dl.event].Event.ID, SubscriptionID: dl.plan.Subscription, Number: 1,
+					Outcome: carillon.OutcomeRetry, StartedAt: workflow.Now(ctx), Error: "the attempt broke off: " + brokenReason(err),
+				}
+			}
+			return
+		}
+		for i := range out.Attempts {
+			attempt := &out.Attempts[i]
+			if dl, ok := byTry[tryKey{attempt.EventID, attempt.SubscriptionID}]; ok {
+				dl.attempt = attempt
+			}
+		}
+		if len(out.Attempts) < len(left) {
+			// What was answered goes to Temporal before more is.
+			if err := workflow.Sleep(ctx, time.Millisecond); err != nil {
+				return // canceled: settle ends what was not tried
+			}
+		}
+	}
+}
+
+type tryKey struct{ event, subscription string }
+
+// settle records what became of the deliveries, and hands those in trouble to
+// runs of their events' own.
+func (b *batch) settle(ctx workflow.Context, canceled bool) error {
+	var rows []activities.Row
+	var trouble, held []*shared
+	for _, dl := range b.deliveries {
+		row := activities.Row{EventID: b.publications[dl.event].Event.ID, Subscription: dl.plan.Subscription}
+		a := dl.attempt
+		switch {
+		case a == nil && dl.plan.State.Final():
+			b.count(dl.plan.State)
+			continue
+		case a == nil && dl.plan.State == carillon.Held:
+			b.result.Held++
+			continue
+		case canceled && (a == nil || a.Outcome != carillon.OutcomeDelivered):
+			row.State, row.Error = carillon.Canceled, "canceled"
+		case a == nil:
+			trouble = append(trouble, dl)
+			continue
+		case a.Outcome == carillon.OutcomeDelivered:
+			row.State = carillon.Succeeded
+		case a.Outcome == carillon.OutcomeReject:
+			row.State, row.FirstFailedAt = carillon.Failed, workflow.Now(ctx)
+		case a.Outcome == carillon.OutcomeCanceled:
+			row.State = carillon.Canceled
+		case a.Outcome == carillon.OutcomeHeld:
+			row.State = carillon.Held
+			held = append(held, dl)
+		default:
+			trouble = append(trouble, dl)
+			continue
+		}
+		b.count(row.State)
+		if a != nil {
+			row.Error, row.DurationMS = a.Error, a.DurationMS
+			if a.Outcome.Tried() {
+				row.Attempts = 1
+			}
+			if a.Response != nil {
+				row.Status = a.Response.Status
+			}
+		}
+		rows = append(rows, row)
+	}
+	for _, dl := range trouble {
+		rows = append(rows, b.moved(dl))
+	}
+	reopened, err := b.record(ctx, rows)
+	if err != nil {
+		return err
+	}
+	// Held for a subscription that takes deliveries by now.
+	rows = nil
+	for _, dl := range held {
+		if reopened[dl.plan.Subscription] {
+			b.result.Held--
+			dl.attempt = nil
+			trouble = append(trouble, dl)
+			rows = append(rows, b.moved(dl))
+		}
+	}
+	if _, err := b.record(ctx, rows); err != nil {
+		return err
+	}
+	return b.startRetries(ctx, trouble)
+}
+
+func (b *batch) count(state carillon.DeliveryState) {
+	switch state {
+	case carillon.Succeeded:
+		b.result.Succeeded++
+	case carillon.Failed:
+		b.result.Failed++
+	case carillon.Held:
+		b.result.Held++
+	case carillon.Canceled:
+		b.result.Canceled++
+	case carillon.Pending, carillon.Retrying: // those are in trouble
+	}
+}
+
+// moved is the row of a delivery that goes on in a run of its event's own, as it
+// stood before the first try: that run records what the try came to.
+func (b *batch) moved(dl *shared) activities.Row {
+	id := b.publications[dl.event].Event.ID
+	return activities.Row{
+		EventID: id, Subscription: dl.plan.Subscription, State: dl.plan.State, Attempts: dl.plan.Attempts,
+		NextAt: dl.plan.NextAt, FirstFailedAt: dl.plan.FirstFailedAt, MovedTo: RetryWorkflowID(id),
+	}
+}
+
+func (b *batch) record(ctx workflow.Context, rows []activities.Row) (reopened map[string]bool, err error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	in := activities.RecordInput{Owner: b.owner.RunID, Rows: rows}
+	var out activities.RecordResult
+	if err := must(ctx, activities.Record, in, in, &out, bookTimeout, "record"); err != nil {
+		return nil, err
+	}
+	reopened = make(map[string]bool, len(out.Reopened))
+	for _, subscription := range out.Reopened {
+		reopened[subscription] = true
+	}
+	return reopened, nil
+}
+
+// startRetries starts the runs of the events in trouble, one an event.
+func (b *batch) startRetries(ctx workflow.Context, trouble []*shared) error {
+	b.result.InTrouble = len(trouble)
+	var events []int // in the order of their first delivery
+	byEvent := map[int]*Retry{}
+	for _, dl := range trouble {
+		retry, ok := byEvent[dl.event]
+		if !ok {
+			retry = &Retry{Owner: b.owner}
+			byEvent[dl.event] = retry
+			events = append(events, dl.event)
+		}
+		retry.Plans = append(retry.Plans, dl.plan)
+		if dl.attempt != nil {
+			retry.Attempts = append(retry.Attempts, *dl.attempt)
+		}
+	}
+	started := make([]workflow.ChildWorkflowFuture, len(events))
+	for i, n := range events {
+		pub := &b.publications[n]
+		started[i] = b.startChild(ctx, RetryWorkflowID(pub.Event.ID), pub, DispatchInput{Retry: byEvent[n]})
+	}
+	return awaitStarts(ctx, started)
+}

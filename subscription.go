@@ -55,8 +55,11 @@ type Subscription struct {
 	Unreadable bool
 	// Format is how a payload is written, such as "standard".
 	Format string
-	Retry  Retry
-	State  SubscriptionState
+	// FormatOptions are what the format lets it choose, a JSON object in the
+	// format's own shape; nil for none. They hold no secrets.
+	FormatOptions json.RawMessage
+	Retry         Retry
+	State         SubscriptionState
 	// DisabledBy is the workflow id of the run that disabled it; empty when a person did, or when
 	// it is not disabled. DisabledReason is for people.
 	DisabledBy     string

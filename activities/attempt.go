@@ -93,7 +93,8 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 		place.done(failed)
 	}()
 	result := sender.Attempt(ctx, channels.Message{
-		Event: pub.Event, Endpoint: sub.Endpoint, Format: sub.Format, Number: in.Number,
+		Event: pub.Event, Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions,
+		Number: in.Number,
 	})
 	failed = result.Outcome == carillon.OutcomeRetry || result.Outcome == carillon.OutcomeGone
 	result.EventID = pub.Event.ID

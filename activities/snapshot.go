@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/channels"
 	"github.com/carillon-dev/carillon/conditions"
 	"github.com/carillon-dev/carillon/matching"
 )
@@ -131,7 +132,7 @@ func (s *snapshots) load(ctx context.Context) error {
 	changed := make([]*entry, len(changes.Changed))
 	for i, sub := range changes.Changed {
 		known, _ := last.index.Get(sub.ID)
-		changed[i] = matching.Prepare(sub, s.conditions, known)
+		changed[i] = matching.Prepare(sub, s.conditions, known).Carrying(channels.Carries(sub))
 	}
 	s.current.Store(&snapshot{version: changes.Version, index: last.index.With(changed, changes.Removed)})
 	if changes.Version < last.version { // the database was put back: what was seen of it is no more

@@ -23,6 +23,7 @@ type subscriptionView struct {
 	Channel        string                     `json:"channel"`
 	Endpoint       json.RawMessage            `json:"endpoint"`
 	Format         string                     `json:"format"`
+	FormatOptions  json.RawMessage            `json:"format_options,omitempty"`
 	Retry          carillon.Retry             `json:"retry"`
 	State          carillon.SubscriptionState `json:"state"`
 	DisabledBy     string                     `json:"disabled_by,omitempty"`
@@ -43,8 +44,9 @@ func (s *Server) viewSubscription(sub carillon.Subscription) subscriptionView {
 	v := subscriptionView{
 		ID: sub.ID, Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition,
 		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Endpoint: json.RawMessage(`{}`), Format: sub.Format,
-		Retry: sub.Retry, State: sub.State, DisabledBy: sub.DisabledBy, DisabledReason: sub.DisabledReason,
-		Health: viewHealth(sub.Health), CreatedAt: sub.CreatedAt.UTC(), UpdatedAt: sub.UpdatedAt.UTC(),
+		FormatOptions: sub.FormatOptions, Retry: sub.Retry, State: sub.State, DisabledBy: sub.DisabledBy,
+		DisabledReason: sub.DisabledReason, Health: viewHealth(sub.Health),
+		CreatedAt: sub.CreatedAt.UTC(), UpdatedAt: sub.UpdatedAt.UTC(),
 	}
 	if v.Scope == nil {
 		v.Scope = map[string][]string{}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/carillon-dev/carillon"
-	"github.com/carillon-dev/carillon/formats"
 )
 
 // Limits of a subscription.
@@ -19,9 +18,6 @@ const (
 	// they say themselves.
 	maxConditionBytes = 16 << 10
 )
-
-// defaultFormat is how payloads are written unless a subscription says so.
-const defaultFormat = "standard"
 
 // readSubscription makes a subscription of what was posted; current is the
 // stored one that it replaces, nil at creation. shown are secrets that were
@@ -54,14 +50,13 @@ func (s *Server) readSubscription(body json.RawMessage, current *carillon.Subscr
 		}
 	}
 
-	if sub.Format = f.text("format", maxNameBytes); sub.Format == "" {
-		sub.Format = defaultFormat
+	if err := readFormat(f, &sub); err != nil {
+		return sub, nil, err
 	}
-	if _, ok := formats.Lookup(sub.Format); !ok {
-		f.wrong("format", "must be one of %s", join(formats.Names()))
-	}
-
 	if sub.Endpoint, shown, err = s.readEndpoint(f, &sub, current); err != nil {
+		return sub, nil, err
+	}
+	if err := s.checkFormat(f, sub); err != nil {
 		return sub, nil, err
 	}
 	return sub, shown, f.done()
@@ -170,9 +165,11 @@ func (s *Server) readEndpoint(f *fields, sub, current *carillon.Subscription) (
 }
 
 // warnings says what is allowed but can hardly be meant: a pattern none of
-// whose types carries a scope key that the subscription asks for.
+// whose types the format carries, or carries a scope key that the subscription
+// asks for.
 func (s *Server) warnings(sub carillon.Subscription) []carillon.Problem {
 	var found []carillon.Problem
+	found = append(found, s.neverCarried(sub)...)
 	for _, key := range sortedKeys(sub.Scope) {
 		for i, pattern := range sub.EventTypes {
 			if s.canCarry(pattern, key) {

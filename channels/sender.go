@@ -24,6 +24,8 @@ type Message struct {
 	// Format names how the payload is written; see package formats. Channels
 	// that write for people have their own shape and ignore it.
 	Format string
+	// FormatOptions are the subscription's, in the format's own shape.
+	FormatOptions json.RawMessage
 	// Number is the attempt's, from 1.
 	Number int
 }
@@ -65,10 +67,11 @@ type Sender interface {
 type Registry map[string]Sender
 
 // NewRegistry makes all senders. They reach addresses that p allows, and read
-// the time from now.
-func NewRegistry(p safehttp.Policy, now func() time.Time) Registry {
+// the time from now; publicURL is where people reach this Carillon, which some
+// formats tell.
+func NewRegistry(p safehttp.Policy, now func() time.Time, publicURL string) Registry {
 	registry := Registry{}
-	for _, s := range []Sender{newWebhook(p, now)} {
+	for _, s := range []Sender{newWebhook(p, now, publicURL)} {
 		registry[s.Name()] = s
 	}
 	return registry

@@ -21,12 +21,15 @@ import (
 // https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 type webhook struct {
 	exchanger
-	policy safehttp.Policy
-	agent  string // User-Agent
+	policy   safehttp.Policy
+	instance formats.Instance
 }
 
-func newWebhook(p safehttp.Policy, now func() time.Time) *webhook {
-	return &webhook{exchanger: newExchanger(p, now), policy: p, agent: userAgent()}
+func newWebhook(p safehttp.Policy, now func() time.Time, publicURL string) *webhook {
+	return &webhook{
+		exchanger: newExchanger(p, now), policy: p,
+		instance: formats.Instance{PublicURL: publicURL, Agent: userAgent()},
+	}
 }
 
 // userAgent is "Carillon/" and the version that the binary was built as.
@@ -38,8 +41,11 @@ func userAgent() string {
 	return "Carillon/" + version
 }
 
+// webhookName is what a subscription selects the channel by.
+const webhookName = "webhook"
+
 // Name is "webhook".
-func (*webhook) Name() string { return "webhook" }
+func (*webhook) Name() string { return webhookName }
 
 // Host is the URL's host, with its port when it has one.
 func (*webhook) Host(e carillon.Endpoint) string {
@@ -83,7 +89,7 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		reject("there is no format " + strconv.Quote(m.Format))
 		return
 	}
-	payload, err := format.Render(m.Event)
+	payload, err := format.Render(formats.Request{Event: m.Event, Options: m.FormatOptions, Instance: w.instance})
 	if err != nil {
 		reject("the payload cannot be written: " + err.Error())
 		return
@@ -93,20 +99,30 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		reject("the stored signing secret cannot be read")
 		return
 	}
-	header := w.headers(endpoint, m.Event.ID, payload, keys, a.StartedAt)
+	headers := w.headers(endpoint, m.Event.ID, payload, keys, a.StartedAt)
+	if name := format.Describe().TokenHeader; name != "" && endpoint.Token != "" {
+		headers = append(headers, header{name: name, value: endpoint.Token, secret: true})
+	}
 	w.exchange(ctx, a, call{
-		method: endpoint.Method, url: target, header: header, body: payload.Body,
+		method: endpoint.Method, url: target, header: headers, body: payload.Body,
 		timeout: time.Duration(endpoint.Timeout), secrets: endpoint.secrets(),
 	})
 }
 
+// headers are the signature's, the format's and the endpoint's own. A later one
+// takes the place of an earlier one of the same name.
 func (w *webhook) headers(endpoint webhookEndpoint, id string, payload formats.Payload, keys []signature.Key, at time.Time) []header {
 	headers := []header{
 		{name: signature.HeaderID, value: id},
 		{name: signature.HeaderTimestamp, value: strconv.FormatInt(at.Unix(), 10)},
 		{name: signature.HeaderSignature, value: signature.Sign(keys, id, at, payload.Body)},
-		{name: "Content-Type", value: payload.ContentType},
-		{name: "User-Agent", value: w.agent},
+		{name: "User-Agent", value: w.instance.Agent},
+	}
+	if payload.ContentType != "" {
+		headers = append(headers, header{name: "Content-Type", value: payload.ContentType})
+	}
+	for _, h := range payload.Headers {
+		headers = append(headers, header{name: h.Name, value: h.Value})
 	}
 	if auth := endpoint.authorization(); auth != "" {
 		headers = append(headers, header{name: "Authorization", value: auth, secret: true})
@@ -139,7 +155,7 @@ func (w *webhook) Redact(e carillon.Endpoint) json.RawMessage {
 	if endpoint.BasicAuth != nil {
 		endpoint.BasicAuth.Password = mask(endpoint.BasicAuth.Password)
 	}
-	endpoint.BearerToken = mask(endpoint.BearerToken)
+	endpoint.BearerToken, endpoint.Token = mask(endpoint.BearerToken), mask(endpoint.Token)
 	redacted, err := json.Marshal(endpoint)
 	if err != nil {
 		return json.RawMessage(`{}`)
@@ -171,7 +187,7 @@ func (e webhookEndpoint) secrets() []string {
 		_, encoded, _ := strings.Cut(secret, "_")
 		secrets = append(secrets, secret, encoded)
 	}
-	secrets = append(secrets, e.BearerToken)
+	secrets = append(secrets, e.BearerToken, e.Token)
 	if e.BasicAuth != nil {
 		secrets = append(secrets, e.BasicAuth.Password, e.BasicAuth.encoded())
 	}

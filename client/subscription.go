@@ -30,6 +30,9 @@ type Subscription struct {
 	Endpoint any `json:"endpoint"`
 	// Format is how a payload is written; "standard" when empty.
 	Format string `json:"format,omitempty"`
+	// FormatOptions are what the format lets it choose, in the format's own
+	// shape, such as {"mode":"binary"}; none when empty.
+	FormatOptions json.RawMessage `json:"format_options,omitempty"`
 	// Retry is the default when nil.
 	Retry *carillon.Retry `json:"retry,omitempty"`
 	// State can be set at creation, to enabled or paused; after that it is
@@ -86,6 +89,9 @@ type Webhook struct {
 	// BasicAuth and BearerToken exclude each other.
 	BasicAuth   *BasicAuth `json:"basic_auth,omitempty"`
 	BearerToken string     `json:"bearer_token,omitempty"`
+	// Token goes into the header that the format has for one, such as
+	// CodeScoring's X-CodeScoring-Authentication.
+	Token string `json:"token,omitempty"`
 	// Timeout is how long an attempt may take; 15 s when zero.
 	Timeout carillon.Duration `json:"timeout,omitzero"`
 }

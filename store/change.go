@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/json"
 	"reflect"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ type subscriptionView struct {
 	IncludeCached  bool                       `json:"include_cached,omitempty"`
 	Channel        string                     `json:"channel"`
 	Format         string                     `json:"format"`
+	FormatOptions  json.RawMessage            `json:"format_options,omitempty"`
 	Retry          carillon.Retry             `json:"retry"`
 	State          carillon.SubscriptionState `json:"state"`
 	DisabledReason string                     `json:"disabled_reason,omitempty"`
@@ -28,8 +30,8 @@ type subscriptionView struct {
 func viewOf(sub carillon.Subscription) subscriptionView {
 	return subscriptionView{
 		Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition,
-		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Format: sub.Format, Retry: sub.Retry,
-		State: sub.State, DisabledReason: sub.DisabledReason, Version: sub.Version,
+		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Format: sub.Format, FormatOptions: sub.FormatOptions,
+		Retry: sub.Retry, State: sub.State, DisabledReason: sub.DisabledReason, Version: sub.Version,
 	}
 }
 

@@ -1,0 +1,63 @@
+package conditions
+
+import (
+	"net/url"
+	"strings"
+	"unicode"
+)
+
+// Mode says what a template writes, and so how the values in it are escaped:
+// whatever a value holds, the structure is the template's.
+type Mode string
+
+// The modes. JSON is a document whose strings may hold expressions; JSONSlack
+// is one whose strings Slack reads as mrkdwn, JSONHTML one whose strings
+// somebody shows as HTML. Text is plain text, in which a value stays on its
+// line; Slack is text for Slack, in which a value is neither link nor mention.
+// HTML is HTML or XML. Form is percent-encoded, for a query or a form; Path is
+// a piece of a URL's path; Header is the value of a header.
+const (
+	JSON      Mode = "json"
+	JSONSlack Mode = "json-slack"
+	JSONHTML  Mode = "json-html"
+	Text      Mode = "text"
+	Slack     Mode = "slack"
+	HTML      Mode = "html"
+	Form      Mode = "form"
+	Path      Mode = "path"
+	Header    Mode = "header"
+)
+
+func (m Mode) json() bool { return m == JSON || m == JSONSlack || m == JSONHTML }
+
+// escapes has what each mode makes of a value's text. HTML is not here: what a
+// value may be depends on where in the page it stands; see [Template.renderPage].
+var escapes = map[Mode]func(string) string{
+	JSONSlack: func(s string) string { return oneLine(escapeSlack(s)) },
+	JSONHTML:  htmlText.Replace,
+	Text:      oneLine,
+	Slack:     func(s string) string { return oneLine(escapeSlack(s)) },
+	Form:      url.QueryEscape,
+	Path:      url.PathEscape,
+	Header:    oneLine,
+}
+
+// escapeSlack keeps a value from being a link, a mention or a command such as
+// <!channel>. https://docs.slack.dev/messaging/formatting-message-text/#escaping
+func escapeSlack(s string) string { return slackText.Replace(s) }
+
+var (
+	slackText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+	htmlText  = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;")
+)
+
+// oneLine makes spaces of line breaks and other control characters: what comes
+// after a line break could pass for a line of the template.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, strings.ReplaceAll(s, "\r\n", "\n"))
+}

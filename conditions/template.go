@@ -12,7 +12,9 @@ import (
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
+	"github.com/google/cel-go/common/overloads"
 	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/traits"
 	"github.com/google/cel-go/interpreter"
 
 	"github.com/carillon-dev/carillon"
@@ -57,8 +59,10 @@ type expression struct {
 	program cel.Program
 	tree    *ast.AST
 	// path is set when it is nothing but a field of data, such as data.size: the
-	// value is then written as it was published, with all digits.
-	path []string
+	// value is then written as it was published, with all digits; so is that of
+	// string(data.size), which asText says.
+	path   []string
+	asText bool
 	at   locator
 }
 
@@ -139,31 +143,41 @@ func (t *Template) render(ctx context.Context, in *Input, out *output) error {
 // write writes a value where it stands.
 func (p part) write(out *output, value any) error {
 	escape := escapes[p.mode]
-	if p.mode.json() {
-		if p.alone {
-			return out.json(value, escape)
-		}
-		text, err := plainText(value)
-		if err != nil {
-			return err
-		}
-		if out.Len()+len(text) > MaxRenderedBytes {
-			return errTooLarge
-		}
-		if escape != nil {
-			text = escape(text)
-		}
-		quoted := quote(text)
-		return out.text(quoted[1 : len(quoted)-1])
+	if p.mode.json() && p.alone {
+		return out.json(value, escape)
 	}
-	text, err := plainText(value)
+	text, err := escapedText(value, p.mode, escape)
 	if err != nil {
 		return err
 	}
-	if out.Len()+len(text) > MaxRenderedBytes {
-		return errTooLarge
+	if p.mode.json() {
+		quoted := quote(text)
+		text = quoted[1 : len(quoted)-1]
 	}
-	return out.text(escape(text))
+	return out.text(text)
+}
+
+// escapedText is a value within a text: of a list, the elements, each on a line
+// of its own where there are lines.
+func escapedText(value any, mode Mode, escape func(string) string) (string, error) {
+	between := ", "
+	if mode == Text || mode == Slack || mode == HTML {
+		between = "\n"
+	}
+	if escape == nil {
+		escape = func(s string) string { return s }
+	}
+	if elements, ok := value.(traits.Lister); ok {
+		return joined(elements, between, escape)
+	}
+	text, err := plainText(value)
+	if err == nil && len(text) > MaxRenderedBytes {
+		err = errTooLarge
+	}
+	if err != nil {
+		return "", err
+	}
+	return escape(text), nil
 }
 
 // renderPage has html/template write the values, which escapes each for where
@@ -180,7 +194,7 @@ func (t *Template) renderPage(ctx context.Context, in *Input, out *output) error
 		if err != nil {
 			return err
 		}
-		text, err := plainText(value)
+		text, err := escapedText(value, HTML, nil)
 		if err != nil {
 			return p.expression.fail(err)
 		}
@@ -231,6 +245,9 @@ func (e *expression) published(data map[string]any) (any, bool) {
 		value = object[name]
 	}
 	number, ok := value.(json.Number)
+	if ok && e.asText {
+		return types.String(number), true
+	}
 	return number, ok
 }
 
@@ -254,12 +271,16 @@ func (e *expression) fail(err error) error {
 }
 
 // pathOf returns the names of an expression such as data.metadata.size or
-// data['size'].
-func pathOf(e ast.Expr) []string {
-	if e.Kind() == ast.CallKind && e.AsCall().FunctionName() == functionAbsent {
+// data['size'], alone or in string(…).
+func pathOf(e ast.Expr) (names []string, asText bool) {
+	for e.Kind() == ast.CallKind && !asText &&
+		(e.AsCall().FunctionName() == functionAbsent || e.AsCall().FunctionName() == overloads.TypeConvertString) {
+		asText = e.AsCall().FunctionName() == overloads.TypeConvertString
 		e = e.AsCall().Args()[0]
 	}
-	var names []string
+	if asText && e.Kind() == ast.CallKind && e.AsCall().FunctionName() == functionAbsent {
+		e = e.AsCall().Args()[0]
+	}
 	for {
 		switch {
 		case e.Kind() == ast.SelectKind && !e.AsSelect().IsTestOnly():
@@ -268,14 +289,14 @@ func pathOf(e ast.Expr) []string {
 		case e.Kind() == ast.CallKind && e.AsCall().FunctionName() == operators.Index:
 			key, ok := literal(e.AsCall().Args()[1])
 			if !ok {
-				return nil
+				return nil, false
 			}
 			names = append([]string{key}, names...)
 			e = e.AsCall().Args()[0]
 		case e.Kind() == ast.IdentKind && e.AsIdent() == "data":
-			return names
+			return names, asText
 		default:
-			return nil
+			return nil, false
 		}
 	}
 }

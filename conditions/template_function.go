@@ -42,7 +42,6 @@ func templateOptions() []cel.EnvOption {
 			f.Overloads = append(f.Overloads, &celenv.Overload{ID: overloads.AddString}, &celenv.Overload{ID: overloads.AddList})
 		}
 	}
-	anyList := cel.ListType(cel.DynType)
 	same := cel.TypeParamType("T")
 	return []cel.EnvOption{
 		cel.StdLib(cel.StdLibSubset(subset)),
@@ -50,7 +49,7 @@ func templateOptions() []cel.EnvOption {
 		// The library's own knows neither null nor lists.
 		cel.Function(overloads.TypeConvertString, cel.Overload("string_dyn", []*cel.Type{cel.DynType}, cel.StringType,
 			cel.UnaryBinding(func(value ref.Val) ref.Val { return textValue(plainText(value)) }))),
-		cel.Function(functionJoin, cel.MemberOverload("list_join_string", []*cel.Type{anyList, cel.StringType}, cel.StringType,
+		cel.Function(functionJoin, cel.MemberOverload("list_join_string", []*cel.Type{cel.DynType, cel.StringType}, cel.StringType,
 			cel.BinaryBinding(joinValues))),
 		cel.Function(functionJSON, cel.Overload("json_dyn", []*cel.Type{cel.DynType}, cel.StringType,
 			cel.UnaryBinding(jsonText))),
@@ -86,31 +85,43 @@ func onString(do func(string) string) func(ref.Val) ref.Val {
 	}
 }
 
-// joinValues writes the elements of a list with a text between them.
+// joinValues writes the elements of a list with a text between them. What the
+// catalog calls words, a text or a list, can be joined in either form.
 func joinValues(listed, separator ref.Val) ref.Val {
 	elements, ok := listed.(traits.Lister)
 	if !ok {
-		return types.MaybeNoSuchOverloadErr(listed)
+		if _, ok := listed.(traits.Mapper); ok {
+			return types.MaybeNoSuchOverloadErr(listed)
+		}
+		return textValue(plainText(listed))
 	}
 	between, ok := separator.(types.String)
 	if !ok {
 		return types.MaybeNoSuchOverloadErr(separator)
 	}
+	return textValue(joined(elements, string(between), nil))
+}
+
+// joined writes the elements of a list, each through escape, if there is one.
+func joined(elements traits.Lister, between string, escape func(string) string) (string, error) {
 	out := &output{}
 	first := true
 	for i := elements.Iterator(); i.HasNext() == types.True; first = false {
 		text, err := plainText(i.Next())
-		if err == nil && !first {
-			err = out.text(string(between))
-		}
-		if err == nil {
-			err = out.text(text)
-		}
 		if err != nil {
-			return types.WrapErr(err)
+			return "", err
+		}
+		if escape != nil {
+			text = escape(text)
+		}
+		if !first {
+			text = between + text
+		}
+		if err := out.text(text); err != nil {
+			return "", err
 		}
 	}
-	return types.String(out.String())
+	return out.String(), nil
 }
 
 func jsonText(value ref.Val) ref.Val {

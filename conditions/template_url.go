@@ -63,6 +63,20 @@ func (t *Templates) CompileURL(text string, patterns []string) (*URLTemplate, er
 	return &URLTemplate{template: compiled, outline: outline.String()}, nil
 }
 
+// KeptURL returns the compiled template of a URL that was checked before, as
+// [Templates.Kept] does.
+func (t *Templates) KeptURL(text string) (*URLTemplate, error) {
+	if kept, ok := t.urls.Get(text); ok {
+		return kept, nil
+	}
+	compiled, err := t.CompileURL(text, nil)
+	if err != nil {
+		return nil, err
+	}
+	t.urls.Add(text, compiled)
+	return compiled, nil
+}
+
 // Outline is the URL with an x for each expression.
 func (u *URLTemplate) Outline() string { return u.outline }
 

@@ -27,6 +27,7 @@ type Templates struct {
 	env   *Environment
 	types []eventType
 	kept  *lru.Cache[string, *Template]
+	urls  *lru.Cache[string, *URLTemplate]
 }
 
 // LoadTemplates returns the templates' environment, one for the process.
@@ -54,6 +55,9 @@ func NewTemplates(types *catalog.Catalog) (*Templates, error) {
 		t.types = append(t.types, e)
 	}
 	if t.kept, err = lru.New[string, *Template](maxKept); err != nil {
+		return nil, fmt.Errorf("make the template cache: %w", err)
+	}
+	if t.urls, err = lru.New[string, *URLTemplate](maxKept); err != nil {
 		return nil, fmt.Errorf("make the template cache: %w", err)
 	}
 	return t, nil
@@ -250,7 +254,8 @@ func (c *compiler) expression(text string, at locator) *expression {
 	if err != nil {
 		return fail(carillon.Problem{Detail: err.Error(), Line: 1, Column: 1})
 	}
-	return &expression{program: program, tree: tree, path: pathOf(tree.Expr()), at: at}
+	path, asText := pathOf(tree.Expr())
+	return &expression{program: program, tree: tree, path: path, asText: asText, at: at}
 }
 
 // Delimiters of the actions that stand for expressions in a page: characters

@@ -51,8 +51,8 @@ func (custom) Carries(string) bool { return true }
 // customOptions is the JSON shape of the options.
 type customOptions struct {
 	Content     json.RawMessage `json:"content"`
-	ContentType string          `json:"content_type"`
-	Escape      string          `json:"escape"`
+	ContentType string          `json:"content_type,omitempty"`
+	Escape      string          `json:"escape,omitempty"`
 }
 
 // Prepare compiles the template and checks it against the event types.

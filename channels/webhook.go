@@ -41,8 +41,11 @@ func userAgent() string {
 	return "Carillon/" + version
 }
 
+// webhookName is what a subscription selects the channel by.
+const webhookName = "webhook"
+
 // Name is "webhook".
-func (*webhook) Name() string { return "webhook" }
+func (*webhook) Name() string { return webhookName }
 
 // Host is the URL's host, with its port when it has one.
 func (*webhook) Host(e carillon.Endpoint) string {
@@ -105,9 +108,12 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		reject("the stored signing secret cannot be read")
 		return
 	}
-	header := w.headers(endpoint, m.Event.ID, payload, keys, a.StartedAt)
+	headers := w.headers(endpoint, m.Event.ID, payload, keys, a.StartedAt)
+	if name := format.Describe().TokenHeader; name != "" && endpoint.Token != "" {
+		headers = append(headers, header{name: name, value: endpoint.Token, secret: true})
+	}
 	w.exchange(ctx, a, call{
-		method: endpoint.Method, url: target, header: header, body: payload.Body,
+		method: endpoint.Method, url: target, header: headers, body: payload.Body,
 		timeout: time.Duration(endpoint.Timeout), secrets: endpoint.secrets(),
 	})
 }
@@ -158,7 +164,7 @@ func (w *webhook) Redact(e carillon.Endpoint) json.RawMessage {
 	if endpoint.BasicAuth != nil {
 		endpoint.BasicAuth.Password = mask(endpoint.BasicAuth.Password)
 	}
-	endpoint.BearerToken = mask(endpoint.BearerToken)
+	endpoint.BearerToken, endpoint.Token = mask(endpoint.BearerToken), mask(endpoint.Token)
 	redacted, err := json.Marshal(endpoint)
 	if err != nil {
 		return json.RawMessage(`{}`)
@@ -190,7 +196,7 @@ func (e webhookEndpoint) secrets() []string {
 		_, encoded, _ := strings.Cut(secret, "_")
 		secrets = append(secrets, secret, encoded)
 	}
-	secrets = append(secrets, e.BearerToken)
+	secrets = append(secrets, e.BearerToken, e.Token)
 	if e.BasicAuth != nil {
 		secrets = append(secrets, e.BasicAuth.Password, e.BasicAuth.encoded())
 	}

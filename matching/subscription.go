@@ -15,6 +15,7 @@ type Subscription struct {
 	carillon.Subscription
 	condition *conditions.Condition // nil when it has none
 	broken    error                 // why the condition cannot be used
+	carries   func(eventType string) bool
 }
 
 // Prepare compiles the subscription's condition. A condition that does not
@@ -27,6 +28,14 @@ func Prepare(sub carillon.Subscription, env *conditions.Environment, known *Subs
 	} else if sub.Condition != "" {
 		s.condition, s.broken = env.Compile(sub.Condition)
 	}
+	return s
+}
+
+// Carrying makes it a subscription whose payloads carry only events of the types
+// that carries is true for; nil is all, as before. It returns the subscription,
+// which nobody may use before.
+func (s *Subscription) Carrying(carries func(eventType string) bool) *Subscription {
+	s.carries = carries
 	return s
 }
 

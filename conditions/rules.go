@@ -49,7 +49,7 @@ func (env *Environment) applyRules(checked *cel.Ast) *cel.Issues {
 			switch {
 			case !env.templates && loopsAround(e) >= MaxLoops:
 				issues.ReportErrorAtID(e.ID(), "exists, exists_one and all cannot stand inside each other")
-			case loopsAround(e) >= MaxTemplateLoops:
+			case turnsAround(e) >= MaxTemplateLoops:
 				issues.ReportErrorAtID(e.ID(), "loops can stand inside each other %d deep", MaxTemplateLoops)
 			}
 		case ast.StructKind:
@@ -94,6 +94,19 @@ func loopsAround(e ast.NavigableExpr) int {
 		if parent.Kind() == ast.ComprehensionKind {
 			loops++
 		}
+	}
+	return loops
+}
+
+// turnsAround counts the loops in each of whose turns the expression is
+// evaluated: not those that go over it.
+func turnsAround(e ast.NavigableExpr) int {
+	loops := 0
+	for parent, ok := e.Parent(); ok; parent, ok = parent.Parent() {
+		if parent.Kind() == ast.ComprehensionKind && parent.AsComprehension().IterRange().ID() != e.ID() {
+			loops++
+		}
+		e = parent
 	}
 	return loops
 }

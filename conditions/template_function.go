@@ -25,6 +25,8 @@ const (
 	// functionAbsent is put around what is written; see [markAbsent]. Nobody can
 	// write its name.
 	functionAbsent = "@absent"
+	// functionAny is put around a branch of a choice beside null.
+	functionAny = "@any"
 )
 
 // templateFunctionNames are those to name where there is no such function.
@@ -59,6 +61,8 @@ func templateOptions() []cel.EnvOption {
 			cel.UnaryBinding(onString(strings.ToUpper)))),
 		cel.Function(functionClip, cel.MemberOverload("string_clip_int", []*cel.Type{cel.StringType, cel.IntType}, cel.StringType,
 			cel.BinaryBinding(clipText))),
+		cel.Function(functionAny, cel.Overload("any_dyn", []*cel.Type{cel.DynType}, cel.DynType,
+			cel.UnaryBinding(func(value ref.Val) ref.Val { return value }))),
 		cel.Function(functionAbsent, cel.Overload("absent_any", []*cel.Type{same}, same,
 			cel.OverloadIsNonStrict(), cel.UnaryBinding(nullWhereAbsent))),
 	}

@@ -49,8 +49,9 @@ func checkBuilt(tree *ast.AST, e ast.Expr, output bool, issues *cel.Issues) {
 			checkBuilt(tree, call.Target(), false, issues)
 		}
 		for i, argument := range call.Args() {
-			written := call.FunctionName() == functionAbsent && output ||
-				call.FunctionName() == operators.Conditional && i > 0 && output ||
+			through := call.FunctionName() == functionAbsent || call.FunctionName() == functionAny ||
+				call.FunctionName() == operators.Conditional && i > 0
+			written := through && output ||
 				call.FunctionName() == functionJSON || call.FunctionName() == overloads.TypeConvertString
 			checkBuilt(tree, argument, written, issues)
 		}
@@ -151,8 +152,11 @@ func writable(t *types.Type) bool {
 // around everything that is written: the expression as a whole, the elements of
 // lists, the values of maps, what map makes of each element, and what string
 // and json are asked to write.
+//
+// It also takes the type from the branches of a choice of which one is null:
+// the checker wants one type of both.
 func markAbsent(tree *ast.AST) {
-	var written []ast.Expr
+	var written, choices []ast.Expr
 	ast.PostOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
 		switch e.Kind() {
 		case ast.ComprehensionKind:
@@ -168,25 +172,35 @@ func markAbsent(tree *ast.AST) {
 		case ast.CallKind:
 			if name := e.AsCall().FunctionName(); name == functionJSON || name == overloads.TypeConvertString {
 				written = append(written, e.AsCall().Args()...)
+			} else if args := e.AsCall().Args(); name == operators.Conditional && (isNull(args[1]) || isNull(args[2])) {
+				choices = append(choices, args[1:]...)
 			}
 		}
 	}))
 	written = append(written, tree.Expr())
 	factory, next, done := ast.NewExprFactory(), ast.MaxID(tree), map[int64]bool{}
-	for _, e := range written {
-		if done[e.ID()] || e.Kind() == ast.LiteralKind || e.Kind() == ast.IdentKind || byBracket(e) {
-			continue
-		}
-		done[e.ID()] = true
+	wrap := func(e ast.Expr, function string) {
 		next++
 		inner := factory.NewUnspecifiedExpr(next)
 		inner.SetKindCase(e)
 		if at, ok := tree.SourceInfo().GetOffsetRange(e.ID()); ok {
 			tree.SourceInfo().SetOffsetRange(next, at)
 		}
-		e.SetKindCase(factory.NewCall(e.ID(), functionAbsent, inner))
+		e.SetKindCase(factory.NewCall(e.ID(), function, inner))
+	}
+	for _, e := range choices {
+		wrap(e, functionAny)
+	}
+	for _, e := range written {
+		if done[e.ID()] || e.Kind() == ast.LiteralKind || e.Kind() == ast.IdentKind || byBracket(e) {
+			continue
+		}
+		done[e.ID()] = true
+		wrap(e, functionAbsent)
 	}
 }
+
+func isNull(e ast.Expr) bool { return e.Kind() == ast.LiteralKind && e.AsLiteral() == types.NullValue }
 
 // byBracket reports whether the expression reads a key as data['key']: such
 // keys are those that the catalog does not know, so nothing but their absence

@@ -73,10 +73,7 @@ func (s *Server) previewTemplate(c echo.Context) error {
 	payload, err := format.Render(formats.Request{Event: event, Options: kept})
 	if failed, ok := errors.AsType[*conditions.RenderError](err); ok {
 		p := failed.Problem
-		if p.Pointer != "" {
-			p.Pointer = "/content" + p.Pointer
-		}
-		view.Error = &previewErrorView{Detail: p.Detail, Pointer: p.Pointer, Line: p.Line, Column: p.Column}
+		view.Error = &previewErrorView{Detail: p.Detail, Pointer: "/content" + p.Pointer, Line: p.Line, Column: p.Column}
 		return answer(c, http.StatusOK, view)
 	}
 	if err != nil {

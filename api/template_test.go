@@ -125,7 +125,7 @@ func TestSavingATemplateChecksItAgainstTheEventTypes(t *testing.T) {
 			Pointer: "/format_options/content/p", Line: 1, Column: 9, Detail: "package.added has no field data.pakage; did you mean package?",
 		},
 		`"endpoint": {"url": "https://hooks.example.com/${data.pakage}"}`: {
-			Pointer: "/endpoint/url", Line: 1, Column: 31, Detail: "package.added has no field data.pakage; did you mean package?",
+			Pointer: "/endpoint/url", Line: 1, Column: 33, Detail: "package.added has no field data.pakage; did you mean package?",
 		},
 		`"endpoint": {"url": "https://${scope.feed}.example.com/"}`: {Pointer: "/endpoint/url", Line: 1, Column: 9, Detail: "scheme and host must be written out"},
 		`"endpoint": {"url": "https://hooks.example.com/", "headers": {"X-Feed": "s3cr3t ${scope.fed}"}}`: {
@@ -140,4 +140,15 @@ func TestSavingATemplateChecksItAgainstTheEventTypes(t *testing.T) {
 		require.Contains(t, p.Detail, want.Detail, rest)
 		require.NotContains(t, p.Detail, "s3cr3t")
 	}
+}
+
+func TestTemplateAnswersAreThoseThatTheClientReads(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	golden(t, "template_preview", b.ok(t, http.StatusOK, preview(`{"content":{"text":"${data.package}"},"event_type":"package.added"}`)))
+	golden(t, "template_no_result", b.ok(t, http.StatusOK, preview(
+		`{"content":"${int(actor)}","content_type":"text/plain","event":{"type":"ping","source":"s","actor":"x","id":"1","data":{}}}`)))
+	golden(t, "template_import", b.ok(t, http.StatusOK, call{
+		method: http.MethodPost, path: "/v1/templates/import/proget", body: `{"content":"$ToJson(%(at: $WebBaseUrl, package: $PackageId))"}`,
+	}))
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,7 +162,7 @@ func (p part) write(out *output, value any) error {
 // of its own where there are lines.
 func escapedText(value any, mode Mode, escape func(string) string) (string, error) {
 	between := ", "
-	if mode == Text || mode == Slack || mode == HTML {
+	if slices.Contains([]Mode{Text, Slack, HTML, XML}, mode) {
 		between = "\n"
 	}
 	if escape == nil {

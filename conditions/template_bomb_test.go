@@ -3,6 +3,7 @@ package conditions_test
 import (
 	"context"
 	"encoding/json"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -92,6 +93,7 @@ func FuzzTemplateValues(f *testing.F) {
 	header := compile(conditions.Header, "v=${data.v};")
 	form := compile(conditions.Form, "a=${data.v}&b=2")
 	page := compile(conditions.HTML, `<p id="a" title="${data.v}">${data.v}</p><script>var s = ${data.v}</script><a href="/x?q=${data.v}">z</a>`)
+	sheet := compile(conditions.XML, `<?xml version="1.0"?><a b="${data.v}" c='${data.v}'>${data.v}<d/></a>`)
 	address, err := templates.CompileURL("https://h.example.com/a${data.v}/b?c=${data.v}&d=2", nil)
 	if err != nil {
 		f.Fatal(err)
@@ -133,6 +135,9 @@ func FuzzTemplateValues(f *testing.F) {
 		if got := elements(write(page)); got != "p id title /p script /script a href /a" {
 			t.Fatalf("%q: %s\n%s", value, got, write(page))
 		}
+		if got := write(sheet); xmlElements(got) != "a b c d /d /a" {
+			t.Fatalf("%q: %s\n%s", value, xmlElements(got), got)
+		}
 		if written, err := address.Render(t.Context(), input); err == nil {
 			u, err := url.Parse(written)
 			if err != nil || u.Host != "h.example.com" || u.Fragment != "" || strings.Count(u.EscapedPath(), "/") != 2 ||
@@ -161,6 +166,29 @@ func checkDocument(t *testing.T, mode conditions.Mode, written, value string) {
 		t.Fatalf("%q: %q", value, written)
 	case mode != conditions.JSON && strings.ContainsAny(fmt.Sprint(got), "<>"):
 		t.Fatalf("%q: %q", value, written)
+	}
+}
+
+// xmlElements lists the elements of a document and their attributes.
+func xmlElements(document string) string {
+	var found []string
+	for decoder := xml.NewDecoder(strings.NewReader(document)); ; {
+		token, err := decoder.Token()
+		switch v := token.(type) {
+		case xml.StartElement:
+			found = append(found, v.Name.Local)
+			for _, a := range v.Attr {
+				found = append(found, a.Name.Local)
+			}
+		case xml.EndElement:
+			found = append(found, "/"+v.Name.Local)
+		}
+		if errors.Is(err, io.EOF) {
+			return strings.Join(found, " ")
+		}
+		if err != nil {
+			return err.Error()
+		}
 	}
 }
 

@@ -14,7 +14,7 @@ type Mode string
 // is one whose strings Slack reads as mrkdwn, JSONHTML one whose strings
 // somebody shows as HTML. Text is plain text, in which a value stays on its
 // line; Slack is text for Slack, in which a value is neither link nor mention.
-// HTML is HTML or XML. Form is percent-encoded, for a query or a form; Path is
+// HTML is a page, or a piece of one; XML is a document. Form is percent-encoded, for a query or a form; Path is
 // a piece of a URL's path; Header is the value of a header.
 const (
 	JSON      Mode = "json"
@@ -23,6 +23,7 @@ const (
 	Text      Mode = "text"
 	Slack     Mode = "slack"
 	HTML      Mode = "html"
+	XML       Mode = "xml"
 	Form      Mode = "form"
 	Path      Mode = "path"
 	Header    Mode = "header"
@@ -35,6 +36,7 @@ func (m Mode) json() bool { return m == JSON || m == JSONSlack || m == JSONHTML 
 var escapes = map[Mode]func(string) string{
 	JSONSlack: func(s string) string { return oneLine(escapeSlack(s)) },
 	JSONHTML:  htmlText.Replace,
+	XML:       escapeXML,
 	Text:      oneLine,
 	Slack:     func(s string) string { return oneLine(escapeSlack(s)) },
 	Form:      url.QueryEscape,
@@ -60,4 +62,43 @@ func oneLine(s string) string {
 		}
 		return r
 	}, strings.ReplaceAll(s, "\r\n", "\n"))
+}
+
+// escapeXML makes spaces of the characters that no XML document can hold.
+// https://www.w3.org/TR/xml/#charsets
+func escapeXML(s string) string {
+	return htmlText.Replace(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' && r != '\r' || r == '\uFFFE' || r == '\uFFFF' {
+			return ' '
+		}
+		return r
+	}, s))
+}
+
+// checkXML refuses an expression within a tag, but for the value of an
+// attribute in quotes: it could make other attributes.
+func (c *compiler) checkXML() {
+	inTag, quote := false, rune(0)
+	for _, p := range c.parts {
+		if p.expression != nil {
+			if inTag && quote == 0 {
+				c.wrong(p.expression.at(1, 1), "in a tag, ${…} can stand only in the value of an attribute, in quotes")
+			}
+			continue
+		}
+		for _, r := range p.text {
+			switch {
+			case quote != 0:
+				if r == quote {
+					quote = 0
+				}
+			case !inTag:
+				inTag = r == '<'
+			case r == '>':
+				inTag = false
+			case r == '"' || r == '\'':
+				quote = r
+			}
+		}
+	}
 }

@@ -100,6 +100,9 @@ func (t *Templates) Compile(s Source, patterns []string) (compiled *Template, er
 	default:
 		c.text(s.Text, func(offset int) carillon.Problem { return c.at(offset) }, false)
 	}
+	if s.Mode == XML {
+		c.checkXML()
+	}
 	result := &Template{parts: c.parts}
 	if len(c.problems) == 0 && s.Mode == HTML {
 		result.page = c.page()

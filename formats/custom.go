@@ -179,8 +179,10 @@ func modeOf(contentType string) (conditions.Mode, bool) {
 	switch {
 	case media == jsonType || media == "text/json" || strings.HasSuffix(media, "+json"):
 		return conditions.JSON, true
-	case media == "text/html" || media == "text/xml" || media == "application/xml" || strings.HasSuffix(media, "+xml"):
+	case media == "text/html":
 		return conditions.HTML, true
+	case media == "text/xml" || media == "application/xml" || strings.HasSuffix(media, "+xml"):
+		return conditions.XML, true
 	case media == "application/x-www-form-urlencoded":
 		return conditions.Form, true
 	case media == "text/plain" || media == "text/markdown":

@@ -305,10 +305,5 @@ func eventNames() string {
 	for _, t := range catalog.ProductTypes(catalog.ProGet) {
 		names = append(names, celString(t.Type)+": "+celString(t.Name))
 	}
-	for _, also := range []string{"package.listed", "package.unlisted"} {
-		if name, ok := catalog.ProductName(catalog.ProGet, also); ok {
-			names = append(names, celString(also)+": "+celString(name))
-		}
-	}
 	return "{" + strings.Join(names, ", ") + "}[type]"
 }

@@ -64,7 +64,7 @@ type expression struct {
 	// string(data.size), which asText says.
 	path   []string
 	asText bool
-	at   locator
+	at     locator
 }
 
 // locator says where in the template a place of an expression is.

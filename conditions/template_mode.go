@@ -76,29 +76,58 @@ func escapeXML(s string) string {
 }
 
 // checkXML refuses an expression within a tag, but for the value of an
-// attribute in quotes: it could make other attributes.
+// attribute in quotes, where it could make other attributes; and within a
+// comment, where "--" is an error.
 func (c *compiler) checkXML() {
-	inTag, quote := false, rune(0)
+	// until is what ends the piece of markup that the text is in.
+	until := ""
 	for _, p := range c.parts {
 		if p.expression != nil {
-			if inTag && quote == 0 {
-				c.wrong(p.expression.at(1, 1), "in a tag, ${…} can stand only in the value of an attribute, in quotes")
+			if until == ">" || until == "-->" {
+				c.wrong(p.expression.at(1, 1), "in a tag, ${…} can stand only in the value of an attribute, in quotes; and not in a comment")
 			}
 			continue
 		}
-		for _, r := range p.text {
-			switch {
-			case quote != 0:
-				if r == quote {
-					quote = 0
-				}
-			case !inTag:
-				inTag = r == '<'
-			case r == '>':
-				inTag = false
-			case r == '"' || r == '\'':
-				quote = r
+		for text := p.text; text != ""; {
+			text, until = nextMarkup(text, until)
+		}
+	}
+}
+
+// nextMarkup goes to where the markup of a text changes: an empty until is text
+// between tags, ">" a tag, a quote an attribute in it.
+func nextMarkup(text, until string) (rest, then string) {
+	switch until {
+	case "":
+		i := strings.IndexByte(text, '<')
+		if i < 0 {
+			return "", ""
+		}
+		text = text[i:]
+		for begin, end := range map[string]string{"<!--": "-->", "<![CDATA[": "]]>"} {
+			if strings.HasPrefix(text, begin) {
+				return text[len(begin):], end
 			}
+		}
+		return text[1:], ">"
+	case ">":
+		i := strings.IndexAny(text, `>"'`)
+		if i < 0 {
+			return "", until
+		}
+		if text[i] == '>' {
+			return text[i+1:], ""
+		}
+		return text[i+1:], text[i : i+1]
+	default:
+		_, rest, found := strings.Cut(text, until)
+		switch {
+		case !found:
+			return "", until
+		case len(until) == 1:
+			return rest, ">"
+		default:
+			return rest, ""
 		}
 	}
 }

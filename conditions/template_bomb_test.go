@@ -24,7 +24,7 @@ import (
 
 // TestTemplateBombsAreRefusedOrStopped runs alone, so that what is allocated
 // meanwhile is the bombs'.
-func TestTemplateBombsAreRefusedOrStopped(t *testing.T) { //nolint:paralleltest // it counts allocations
+func TestTemplateBombsAreRefusedOrStopped(t *testing.T) {
 	var bombs []templateCase
 	readYAML(t, "testdata/templates/bombs.yaml", &bombs)
 	require.Greater(t, len(bombs), 30)

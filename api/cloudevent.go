@@ -93,7 +93,7 @@ func (s *Server) readCloudEvent(text json.RawMessage) (carillon.Event, error) {
 	event.Type = strings.TrimPrefix(f.required("type", carillon.MaxTypeBytes+len(sources.TypePrefix)), sources.TypePrefix)
 	event.Actor = f.text("actor", carillon.MaxActorBytes)
 	event.Subject = f.text("subject", carillon.MaxSubjectBytes)
-	event.Time = f.time("time")
+	event.Time = f.exactTime("time")
 	event.Scope = f.scopeText(scopeExtension)
 	if contentType := f.text("datacontenttype", maxParamBytes); contentType != "" && !jsonContent(contentType) {
 		f.wrong("datacontenttype", "is %q; data must be JSON", carillon.Clip(contentType, maxNameBytes))

@@ -181,7 +181,11 @@ func (f *fields) strs(path string, v json.RawMessage, most, limit int) []string 
 
 // time takes an RFC 3339 time and returns it in UTC, to the microsecond; zero
 // when it is not there.
-func (f *fields) time(name string) time.Time {
+func (f *fields) time(name string) time.Time { return f.exactTime(name).Truncate(time.Microsecond) }
+
+// exactTime is time with all its digits: a registry that counts in smaller steps
+// gets its own times back.
+func (f *fields) exactTime(name string) time.Time {
 	v := f.raw(name)
 	if v == nil {
 		return time.Time{}
@@ -205,7 +209,7 @@ func parseTime(s string) (time.Time, bool) {
 	if err := t.UnmarshalText([]byte(s)); err != nil {
 		return time.Time{}, false
 	}
-	t = t.UTC().Truncate(time.Microsecond)
+	t = t.UTC()
 	if t.Year() < 1970 || t.Year() > 9999 {
 		return time.Time{}, false
 	}

@@ -72,7 +72,7 @@ func (s *Server) readEvent(body json.RawMessage) (event carillon.Event, named bo
 		Actor:   f.text("actor", carillon.MaxActorBytes),
 		Scope:   f.scope("scope"),
 		Subject: f.text("subject", carillon.MaxSubjectBytes),
-		Time:    f.time("time"),
+		Time:    f.exactTime("time"),
 	}
 	if event.Source == carillon.OwnSource {
 		f.wrong("source", "%q is the source of Carillon's own events", event.Source)

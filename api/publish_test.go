@@ -33,7 +33,7 @@ func TestPublish(t *testing.T) {
 	require.Equal(t, []carillon.Event{{
 		ID: id, Type: "package.added", Source: "registry.example.com", Actor: "maartenba",
 		Scope: map[string]string{"feed": "internal-utils"}, Subject: "pkg:nuget/MyCorp.CoolUtils@3.2.0",
-		Time: time.Date(2026, 11, 21, 20, 0, 0, 123456000, time.UTC),
+		Time: time.Date(2026, 11, 21, 20, 0, 0, 123456700, time.UTC),
 		Data: json.RawMessage(`{"package":"MyCorp.CoolUtils","version":"3.2.0"}`),
 	}}, b.publisher.published, "a repeated post is one event")
 }

@@ -162,7 +162,7 @@ func (q *query) time(name string) time.Time {
 	if !ok {
 		q.fail("the query parameter %s must be an RFC 3339 time of the years 1970 to 9999, such as 2026-11-21T20:00:00Z", name)
 	}
-	return t
+	return t.Truncate(time.Microsecond)
 }
 
 func (q *query) limit() int {

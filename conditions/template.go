@@ -114,8 +114,7 @@ func (t *Template) Render(ctx context.Context, in *Input) ([]byte, error) {
 	case errors.Is(err, interpreter.InterruptError{}) && ctx.Err() != nil:
 		return nil, fmt.Errorf("render template: %w", ctx.Err())
 	}
-	var failed *RenderError
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*RenderError](err); ok {
 		return nil, failed
 	}
 	return nil, &RenderError{Problem: carillon.Problem{Detail: carillon.Clip(err.Error(), maxReasonBytes)}}

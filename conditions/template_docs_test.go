@@ -17,7 +17,7 @@ func TestTemplatesOfTheDocumentationWriteWhatItSays(t *testing.T) {
 	page, err := os.ReadFile("../docs/templates.md")
 	require.NoError(t, err)
 	blocks := regexp.MustCompile("(?ms)^`([a-z._]+)`:\n```template ([a-z]+)\n(.*?)\n```\n```result\n(.*?)\n```$").FindAllStringSubmatch(string(page), -1)
-	require.Equal(t, strings.Count(string(page), "```template"), len(blocks))
+	require.Len(t, blocks, strings.Count(string(page), "```template"))
 	require.Greater(t, len(blocks), 4)
 	types, err := catalog.Load()
 	require.NoError(t, err)

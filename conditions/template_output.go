@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/cel-go/common/types"
@@ -95,8 +96,9 @@ func quote(s string) string {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	// A string can always be written.
-	_ = encoder.Encode(s)
+	if err := encoder.Encode(s); err != nil {
+		panic(err) // a string can always be written
+	}
 	return string(bytes.TrimSuffix(out.Bytes(), []byte("\n")))
 }
 
@@ -150,8 +152,12 @@ func plainText(value any) (string, error) {
 		return string(v), nil
 	case json.Number:
 		return v.String(), nil
-	case types.Bool, types.Int, types.Uint:
-		return fmt.Sprint(v.(ref.Val).Value()), nil
+	case types.Bool:
+		return strconv.FormatBool(bool(v)), nil
+	case types.Int:
+		return strconv.FormatInt(int64(v), 10), nil
+	case types.Uint:
+		return strconv.FormatUint(uint64(v), 10), nil
 	case types.Double:
 		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
 			return "", errors.New("a number is not finite and cannot be written")

@@ -83,7 +83,7 @@ func isMade(e ast.Expr) bool {
 			return
 		}
 		loop := e.AsComprehension()
-		if element, ok := madeElement(loop); ok && !(element.Kind() == ast.IdentKind && element.AsIdent() == loop.IterVar()) {
+		if element, ok := madeElement(loop); ok && (element.Kind() != ast.IdentKind || element.AsIdent() != loop.IterVar()) {
 			found = true
 		}
 	}))

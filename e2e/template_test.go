@@ -25,7 +25,7 @@ func TestSubscriptionsLayOutTheirOwnPayloads(t *testing.T) {
 			Format: "custom", FormatOptions: json.RawMessage(`{"content":{"v":"${data.versoin}"}}`),
 		})
 		require.Equal(t, carillon.CodeInvalid, client.CodeOf(err))
-		require.ErrorContains(t, err, "/format_options/content/v: package.added has no field data.versoin; did you mean version?")
+		require.ErrorContains(t, err, "/format_options/content/v package.added has no field data.versoin; did you mean version?")
 
 		options, err := json.Marshal(map[string]any{"content": content})
 		require.NoError(t, err)

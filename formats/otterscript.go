@@ -227,8 +227,9 @@ func jsonString(text string) string {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	// A string can always be written.
-	_ = encoder.Encode(text)
+	if err := encoder.Encode(text); err != nil {
+		panic(err) // a string can always be written
+	}
 	return strings.TrimSuffix(out.String(), "\n")
 }
 

@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"maps"
 	"regexp"
 	"strings"
 )
@@ -99,10 +100,9 @@ func (o *otter) foreach(tag []string) string {
 		fields[f.name] = f.field
 	}
 	outer := o.variables
-	o.variables = map[string]map[string]string{tag[1]: fields}
-	for name, f := range outer {
-		o.variables[name] = f
-	}
+	o.variables = map[string]map[string]string{}
+	maps.Copy(o.variables, outer)
+	o.variables[tag[1]] = fields
 	body := o.block()
 	o.variables = outer
 	end := endTag.FindString(o.rest())

@@ -49,7 +49,7 @@ func (l proGetList) objects() string {
 }
 
 // without says why a variable or function has no counterpart.
-var proGetWithout = map[string]string{
+var proGetWithout = map[string]string{ //nolint:gosec // names of ProGet's, no credentials
 	"WebBaseUrl":      "the event does not say where its registry is; write the address itself",
 	"EncodeBasicAuth": "set basic_auth of the endpoint instead",
 	"PackageProperty": "an event has no properties of that kind; data['key'] reads a key that the producer sends",

@@ -3,7 +3,6 @@ package api
 import (
 	"net/http"
 	"os"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -78,6 +77,6 @@ func TestASourceOfAnUnknownKindIsToldWhichThereAre(t *testing.T) {
 	})
 	require.Equal(t, "/kind", p.Errors[0].Pointer)
 	for _, kind := range sources.Kinds() {
-		require.True(t, strings.Contains(p.Errors[0].Detail, kind), p.Errors[0].Detail)
+		require.Contains(t, p.Errors[0].Detail, kind)
 	}
 }

@@ -281,6 +281,7 @@ func TestEventTypes(t *testing.T) {
 	one, err := answering(t, exchange{method: "GET", target: "/v1/event-types/ping", status: 200, golden: "event_type"}).EventType(t.Context(), "ping")
 	require.NoError(t, err)
 	require.Equal(t, "ping", one.Name)
+	require.Equal(t, "test", one.Products["codescoring"])
 	require.NotEmpty(t, one.Schema)
 	require.Equal(t, "ping", one.Example.Type)
 }

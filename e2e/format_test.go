@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -82,9 +83,7 @@ func TestTheProductsExamplesArriveAtReceiversThatAreWrittenForThem(t *testing.T)
 			})
 			require.NoError(t, err)
 			scope := map[string]string{"example": path}
-			for key, value := range ex.Event.Scope {
-				scope[key] = value
-			}
+			maps.Copy(scope, ex.Event.Scope)
 			source := ex.Event.Source
 			if source == carillon.OwnSource {
 				source = "carillon.example.com" // nobody else may say that it is Carillon
@@ -127,7 +126,7 @@ func TestWildcardsLeaveOutWhatAFormatDoesNotCarry(t *testing.T) {
 	why, err := i.client.Evaluate(t.Context(), client.Question{EventID: accepted.ID, Subscription: myGet.ID})
 	require.NoError(t, err)
 	require.False(t, why.Matched)
-	require.EqualValues(t, "not_carried", why.Reason.Result)
+	require.Equal(t, "not_carried", why.Reason.Result)
 
 	i.awaitDelivery(i.publish(added("1")).ID, myGet.ID, carillon.Succeeded)
 	require.Len(t, i.hooks.Requests("/myget"), 1)

@@ -69,6 +69,7 @@ func TestWhatTheProductsPagesShowArrives(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.kind, func(t *testing.T) {
+			t.Parallel()
 			test.authentication.Secret = secret
 			_, err := i.client.CreateSource(t.Context(), client.Source{
 				Name: test.kind, Kind: test.kind, Authentication: &test.authentication,

@@ -40,7 +40,10 @@ func (c codeScoring) Events(_ context.Context, in Upstream, _ Memory) ([]carillo
 
 // canonical writes what was read, with sorted keys and without white space.
 func canonical(value any) []byte {
-	text, _ := json.Marshal(value) // it was read from JSON
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil // never: it was read from JSON
+	}
 	return text
 }
 

@@ -46,8 +46,7 @@ func (myGet) read(body map[string]any) (n news, reason string) {
 	identifier, payloadType := text(body, "Identifier"), text(body, "PayloadType")
 	n.upstreamID = identifier
 	payload, ok := body["Payload"].(map[string]any)
-	known := false
-	n.eventType, known = catalog.TypeOf(catalog.MyGet, payloadType)
+	eventType, known := catalog.TypeOf(catalog.MyGet, payloadType)
 	switch {
 	case payloadType == "":
 		return n, "there is no PayloadType"
@@ -58,6 +57,7 @@ func (myGet) read(body map[string]any) (n news, reason string) {
 	case !ok:
 		return n, "the Payload is no JSON object"
 	}
+	n.eventType = eventType
 	// The events of one build share their Identifier.
 	n.id = "myget/" + identifier + "/" + payloadType
 	n.at, n.actor = occurredAt(text(body, "When")), text(body, "Username")

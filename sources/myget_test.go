@@ -84,7 +84,7 @@ func TestWhatMyGetMayTellBesidesIsKept(t *testing.T) {
 	t.Parallel()
 	events := product(t, "myget").tell(`{"Identifier":"1","Username":null,"When":"soon","PayloadType":"PackageListedWebHookEventPayloadV1",
 		"Payload":{"Action":"listed","PackageType":"Npm","PackageIdentifier":"@acme/ui","PackageVersion":"1.0.0","FeedUrl":null,
-		"Channel":{"Name":"x","None":null}}}`, "")
+		"PackageMetadata":{"IconUrl":null,"Size":null},"Channel":{"Name":"x","None":null}}}`, "")
 	require.Len(t, events, 1)
 	requireSeen(t, `{"type":"package.listed","actor":"","scope":null,"subject":"pkg:npm/%40acme/ui@1.0.0","time":"0001-01-01T00:00:00Z",
 		"data":{"action":"listed","package":"@acme/ui","version":"1.0.0","package_type":"npm","Channel":{"Name":"x"}}}`, events[0])

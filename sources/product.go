@@ -98,14 +98,11 @@ func readBody(in Upstream) (any, error) {
 	return body, nil
 }
 
-// event makes the event of the news. A null says as little as a key that is
-// not there, so neither is in the data.
+// event makes the event of the news.
 func (n news) event(in Upstream) (carillon.Event, error) {
-	data := map[string]any{}
-	for key, value := range n.data {
-		if value != nil {
-			data[key] = withoutNulls(value)
-		}
+	data := withoutNulls(n.data)
+	if data == nil {
+		data = map[string]any{}
 	}
 	event, err := newEvent(in, n.eventType, n.id, n.at, data)
 	if err != nil {
@@ -154,20 +151,28 @@ func scopeOf(configured, told map[string]string) map[string]string {
 	return scope
 }
 
+// withoutNulls leaves out what says as little as a key that is not there: a
+// null, and an object of nulls, which is nil itself.
 func withoutNulls(value any) any {
 	switch value := value.(type) {
 	case map[string]any:
 		kept := make(map[string]any, len(value))
 		for key, child := range value {
-			if child != nil {
-				kept[key] = withoutNulls(child)
+			if child = withoutNulls(child); child != nil {
+				kept[key] = child
 			}
+		}
+		if len(kept) == 0 && len(value) > 0 {
+			return nil
 		}
 		return kept
 	case []any:
 		kept := make([]any, len(value))
 		for i, child := range value {
 			kept[i] = withoutNulls(child)
+			if kept[i] == nil && child != nil {
+				kept[i] = map[string]any{} // the others keep their places
+			}
 		}
 		return kept
 	}

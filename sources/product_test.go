@@ -229,9 +229,11 @@ func TestWhichRequestsAreTheSame(t *testing.T) {
 				require.Len(t, events, 1)
 				return events[0].ID
 			}
-			require.Equal(t, named("evt_1"), named("evt_1"))
-			require.NotEqual(t, named("evt_1"), named("evt_2"))
-			require.NotEqual(t, named("no id"), named("no id"))
+			one, repeated, another := named("evt_1"), named("evt_1"), named("evt_2")
+			require.Equal(t, one, repeated)
+			require.NotEqual(t, one, another)
+			unnamed, unnamedToo := named("no id"), named("no id")
+			require.NotEqual(t, unnamed, unnamedToo)
 		})
 	}
 }

@@ -45,6 +45,7 @@ func (p proGet) Events(_ context.Context, in Upstream, _ Memory) ([]carillon.Eve
 }
 
 func (p proGet) read(body map[string]any) (n news, reason string) {
+	nullBlanks(body)
 	if n.eventType, reason = p.eventType(body); reason != "" {
 		return n, reason
 	}
@@ -60,13 +61,28 @@ func (p proGet) read(body map[string]any) (n news, reason string) {
 		n.subject = p.affected(n.data["affected_packages"])
 	}
 	// ProGet writes numbers as texts; conditions compare a number.
-	switch score, _ := n.data["score"].(string); {
-	case decimal.MatchString(score):
+	if score := text(n.data, "score"); decimal.MatchString(score) {
 		n.data["score"] = json.Number(score)
-	case n.data["score"] == "":
-		delete(n.data, "score")
 	}
 	return n, ""
+}
+
+// nullBlanks makes nulls of empty texts: all that ProGet's variables hold are
+// texts, and what has no value is empty.
+func nullBlanks(value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		for key, child := range value {
+			if child == "" {
+				value[key] = nil
+			}
+			nullBlanks(child)
+		}
+	case []any:
+		for _, child := range value {
+			nullBlanks(child)
+		}
+	}
 }
 
 // eventType tells the contents apart.

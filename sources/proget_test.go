@@ -51,11 +51,11 @@ func TestEveryEventOfProGet(t *testing.T) {
 func TestAContentOfProGetThatAnOperatorChanged(t *testing.T) {
 	t.Parallel()
 	events := product(t, "proget").tell(`{"feed":"internal-utils","package":"CoolUtils","packageGroup":"MyCorp","version":"3.2.0",
-		"hash":"ab12","packageType":"Npm","event":"added","user":"","url":"https://proget.example.com/","package_type":"mine"}`, "")
+		"hash":"ab12","packageType":"Npm","event":"added","user":"","release":"","tags":[{"key":""}],"url":"https://proget.example.com/","package_type":"mine"}`, "")
 	require.Len(t, events, 1)
 	requireSeen(t, `{"type":"package.added","actor":"","scope":{"feed":"internal-utils"},"subject":"pkg:npm/MyCorp/CoolUtils@3.2.0",
 		"time":"0001-01-01T00:00:00Z","data":{"package":"CoolUtils","group":"MyCorp","version":"3.2.0","hash":"ab12",
-		"package_type":"npm","url":"https://proget.example.com/"}}`, events[0])
+		"package_type":"npm","tags":[{}],"url":"https://proget.example.com/"}}`, events[0])
 }
 
 func TestTheScoresOfProGet(t *testing.T) {

@@ -198,7 +198,7 @@ func strictMyGet(header http.Header, body []byte) error {
 		return fmt.Errorf("400: PayloadType is %q", Member(value, "PayloadType"))
 	}
 	if id := Member(value, "Identifier"); id != header.Get("X-MyGet-EventIdentifier") {
-		return fmt.Errorf("Identifier %q is not the header's", id)
+		return fmt.Errorf("the Identifier %q is not the header's", id)
 	}
 	return keys{
 		"Identifier": matches(uuidPattern), "Username": orNull(isText), "When": matches(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z`),
@@ -302,7 +302,8 @@ func strictCodeScoring(header http.Header, body []byte) error {
 	if err := (keys{"events": listOf(event)}).shape("", value); err != nil {
 		return err
 	}
-	if object, _ := value.(map[string]any); len(object["events"].([]any)) == 0 {
+	object, _ := value.(map[string]any)
+	if events, _ := object["events"].([]any); len(events) == 0 {
 		return errors.New("there is no event")
 	}
 	return nil
@@ -364,7 +365,8 @@ func strictStandard(_ http.Header, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return checkData(Member(value, "type"), value.(map[string]any)["data"])
+	object, _ := value.(map[string]any)
+	return checkData(Member(value, "type"), object["data"])
 }
 
 func keysOfAny(at string, value any) error {

@@ -26,7 +26,9 @@ var (
 		"POST /v1/subscriptions/:id/recover",
 		"DELETE /v1/subscriptions/:id/recover",
 	}
-	readersMay    = []string{"POST /v1/conditions/evaluate"}
+	readersMay = []string{
+		"POST /v1/conditions/evaluate", "POST /v1/templates/preview", "POST /v1/templates/import/proget",
+	}
 	publishersMay = []string{
 		"POST /v1/events",
 		"POST /v1/events/batch",

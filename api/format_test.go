@@ -41,13 +41,17 @@ func TestATypeThatTheFormatDoesNotCarryCannotBeNamed(t *testing.T) {
 	b := setup(t)
 	for _, f := range decode[page[formatView]](t, b.ok(t, http.StatusOK, call{method: http.MethodGet, path: "/v1/formats"})).Items {
 		carried := map[string]bool{}
+		rest := ""
+		if f.Name == "custom" {
+			rest = `,"format_options":{"content":"${type}"}`
+		}
 		var names []string
 		for _, typ := range f.EventTypes {
 			carried[typ.Type] = true
 			names = append(names, typ.Type)
 		}
 		for _, typ := range b.deps.Catalog.Types() {
-			post := call{method: http.MethodPost, path: "/v1/subscriptions", body: inFormat(f.Name, `"*","`+typ.Name+`"`, "")}
+			post := call{method: http.MethodPost, path: "/v1/subscriptions", body: inFormat(f.Name, `"*","`+typ.Name+`"`, rest)}
 			if carried[typ.Name] {
 				b.ok(t, http.StatusCreated, post)
 				continue

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/channels"
 )
 
 // Limits of a subscription.
@@ -160,7 +161,12 @@ func (s *Server) readEndpoint(f *fields, sub, current *carillon.Subscription) (
 	if current != nil && current.Channel == sub.Channel {
 		stored = current.Endpoint
 	}
-	kept, shown, err = sender.Prepare(posted, stored)
+	if kept, shown, err = sender.Prepare(posted, stored); err != nil {
+		return kept, shown, f.include("endpoint", err)
+	}
+	if templated, ok := sender.(channels.Templated); ok {
+		err = templated.CheckTemplates(kept, sub.EventTypes)
+	}
 	return kept, shown, f.include("endpoint", err)
 }
 

@@ -89,6 +89,15 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		reject("there is no format " + strconv.Quote(m.Format))
 		return
 	}
+	endpoint, target, err := endpoint.written(ctx, m.Event, target)
+	if err != nil {
+		if ctx.Err() != nil {
+			a.Outcome, a.Error = carillon.OutcomeRetry, interrupted(ctx, time.Duration(endpoint.Timeout))
+			return
+		}
+		reject(err.Error())
+		return
+	}
 	payload, err := format.Render(formats.Request{Event: m.Event, Options: m.FormatOptions, Instance: w.instance})
 	if err != nil {
 		reject("the payload cannot be written: " + err.Error())

@@ -75,7 +75,7 @@ func readWebhook(e carillon.Endpoint) (webhookEndpoint, *url.URL, error) {
 	if err := json.Unmarshal(e, &endpoint); err != nil {
 		return webhookEndpoint{}, nil, errors.New("the endpoint is no JSON of a webhook")
 	}
-	target, err := url.Parse(endpoint.URL)
+	target, err := parseURL(endpoint.URL)
 	if err != nil || target.Host == "" {
 		return webhookEndpoint{}, nil, errors.New("the endpoint's url is not valid")
 	}
@@ -124,6 +124,9 @@ func (w *webhook) Prepare(posted json.RawMessage, stored carillon.Endpoint) (car
 	sent.prepare(&endpoint, before)
 	made := prepareSecrets(f, &endpoint, before, w.now())
 	prepareRest(f, &endpoint)
+	if err := prepareTemplates(f, endpoint); err != nil {
+		return nil, nil, err
+	}
 	if err := f.err(); err != nil {
 		return nil, nil, err
 	}
@@ -143,8 +146,10 @@ func (w *webhook) prepareURL(f form) (string, *url.URL) {
 	if !ok {
 		return "", nil
 	}
-	u, err := url.Parse(text)
+	u, err := parseURL(text)
 	switch {
+	case hasTemplate(text) && err != nil:
+		wrongTemplate(f, "url", err)
 	case len(text) > maxURLBytes:
 		f.wrong("url", "may have at most %d bytes", maxURLBytes)
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "":

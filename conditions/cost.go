@@ -44,7 +44,7 @@ func costsOf(tree *ast.AST) costs {
 }
 
 // CallCost implements [interpreter.ActualCostEstimator].
-func (c costs) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
+func (c costs) CallCost(function, _ string, args []ref.Val, result ref.Val) *uint64 {
 	units := 1
 	switch function {
 	case overloads.Matches:
@@ -62,6 +62,8 @@ func (c costs) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
 				units += int(n)
 			}
 		}
+	case functionJoin, functionJSON, overloads.TypeConvertString:
+		units += written(args[0], result)
 	case overloads.Size:
 		units += bytesOf(args[0]) / sizeBytesPerUnit
 	case overloads.TimeGetFullYear, overloads.TimeGetMonth, overloads.TimeGetDayOfYear, overloads.TimeGetDayOfMonth,
@@ -77,6 +79,21 @@ func (c costs) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
 	}
 	total := uint64(units)
 	return &total
+}
+
+// written is what it took to write a value as a text. That of a list or an
+// object that failed may have gone up to the limit.
+func written(value, result ref.Val) int {
+	units := 0
+	list, isList := value.(traits.Lister)
+	if isList {
+		n, _ := list.Size().(types.Int)
+		units = int(n)
+	}
+	if _, isObject := value.(traits.Mapper); (isList || isObject) && types.IsError(result) {
+		return units + MaxRenderedBytes/bytesPerUnit
+	}
+	return units + max(bytesOf(value), bytesOf(result))/bytesPerUnit
 }
 
 func bytesOf(value ref.Val) int {

@@ -14,4 +14,10 @@
 //     strings of at most [MaxStringBytes];
 //   - parts of an event are never compared with each other as a whole;
 //   - every call is charged by the sizes it really saw.
+//
+// Templates are texts and JSON documents with such expressions in them, of any
+// type, written into payloads, URLs and headers. They do build values: what
+// they may build is bounded by the cost of building it and, where it is only
+// put together by reference, by the size of what is written (see checkBuilt).
+// Their invariant: no value changes the structure of what is written.
 package conditions

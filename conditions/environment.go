@@ -36,19 +36,38 @@ const (
 // Environment compiles conditions. It is safe for concurrent use.
 type Environment struct {
 	env *cel.Env
+	// templates says that expressions stand in a template: they may have any
+	// type and build texts, lists and maps to be written.
+	templates bool
+}
+
+// what is what people call the expressions of the environment.
+func (env *Environment) what() string {
+	if env.templates {
+		return "expression"
+	}
+	return "condition"
 }
 
 // New returns an environment with the variables and functions that
 // docs/conditions.md describes.
 func New() (*Environment, error) {
+	env, err := newEnv(cel.StdLib(cel.StdLibSubset(standardFunctions())), cel.Macros(refusedMacros()...))
+	if err != nil {
+		return nil, err
+	}
+	return &Environment{env: env}, nil
+}
+
+// newEnv makes an environment of the variables and functions that conditions
+// and templates share.
+func newEnv(own ...cel.EnvOption) (*cel.Env, error) {
 	labelSharedErrors()
 	provider, err := newProvider()
 	if err != nil {
 		return nil, fmt.Errorf("make the condition environment: %w", err)
 	}
-	options := []cel.EnvOption{
-		cel.StdLib(cel.StdLibSubset(standardFunctions())),
-		cel.Macros(refusedMacros()...),
+	options := append(own,
 		cel.CustomTypeProvider(provider),
 		cel.Variable("type", cel.StringType),
 		cel.Variable("source", cel.StringType),
@@ -65,12 +84,12 @@ func New() (*Environment, error) {
 		cel.ParserExpressionSizeLimit(MaxExpressionChars),
 		cel.ParserRecursionLimit(MaxDepth),
 		cel.ExpressionNodeLimit(MaxNodes),
-	}
+	)
 	env, err := cel.NewCustomEnv(append(options, functions()...)...)
 	if err != nil {
 		return nil, fmt.Errorf("make the condition environment: %w", err)
 	}
-	return &Environment{env: env}, nil
+	return env, nil
 }
 
 // standardFunctions names what conditions may use of CEL's standard library.
@@ -137,19 +156,9 @@ func (env *Environment) Compile(expression string) (condition *Condition, err er
 	if strings.TrimSpace(expression) == "" {
 		return &Condition{expression: expression}, nil
 	}
-	if problem, ok := checkText(expression); !ok {
-		return nil, problemsError(problem)
-	}
-	parsed, issues := env.env.Parse(expression)
-	if issues.Err() != nil {
-		return nil, problemsError(explain(issues, nil)...)
-	}
-	checked, issues := env.env.Check(parsed)
-	if issues.Err() != nil {
-		return nil, problemsError(explain(issues, env.hinter(parsed.NativeRep()))...)
-	}
-	if issues := env.applyRules(checked); issues.Err() != nil {
-		return nil, problemsError(explain(issues, nil)...)
+	checked, problems := env.check(expression, nil)
+	if len(problems) > 0 {
+		return nil, problemsError(problems...)
 	}
 	if checked.OutputType() != cel.BoolType {
 		return nil, problemsError(notBoolean(checked))
@@ -161,17 +170,40 @@ func (env *Environment) Compile(expression string) (condition *Condition, err er
 	return &Condition{expression: expression, program: program, tree: checked.NativeRep()}, nil
 }
 
+// check parses an expression, has rewrite change its tree, if there is one,
+// and checks its types and the rules of this package.
+func (env *Environment) check(expression string, rewrite func(*ast.AST)) (*cel.Ast, []carillon.Problem) {
+	if problem, ok := env.checkText(expression); !ok {
+		return nil, []carillon.Problem{problem}
+	}
+	parsed, issues := env.env.Parse(expression)
+	if issues.Err() != nil {
+		return nil, env.explain(issues, nil)
+	}
+	if rewrite != nil {
+		rewrite(parsed.NativeRep())
+	}
+	checked, issues := env.env.Check(parsed)
+	if issues.Err() != nil {
+		return nil, env.explain(issues, env.hinter(parsed.NativeRep()))
+	}
+	if issues := env.applyRules(checked); issues.Err() != nil {
+		return nil, env.explain(issues, nil)
+	}
+	return checked, nil
+}
+
 // checkText looks at what the parser would refuse with less to say, and at
 // U+0000, which a database's text cannot hold.
-func checkText(expression string) (carillon.Problem, bool) {
+func (env *Environment) checkText(expression string) (carillon.Problem, bool) {
 	problem := carillon.Problem{Line: 1, Column: 1}
 	switch {
 	case !utf8.ValidString(expression):
-		problem.Detail = "the condition is not valid UTF-8"
+		problem.Detail = "the " + env.what() + " is not valid UTF-8"
 	case strings.ContainsRune(expression, 0):
-		problem.Detail = "the condition holds the character U+0000"
+		problem.Detail = "the " + env.what() + " holds the character U+0000"
 	case utf8.RuneCountInString(expression) > MaxExpressionChars:
-		problem.Detail = fmt.Sprintf("the condition has %d characters; at most %d are allowed",
+		problem.Detail = fmt.Sprintf("the %s has %d characters; at most %d are allowed", env.what(),
 			utf8.RuneCountInString(expression), MaxExpressionChars)
 	default:
 		return problem, true

@@ -44,6 +44,9 @@ func functions() []cel.EnvOption {
 					if !ok {
 						return types.MaybeNoSuchOverloadErr(value)
 					}
+					if len(text) > MaxStringBytes {
+						return tooLong(string(text))
+					}
 					_, err := semver.NewVersion(string(text))
 					return types.Bool(err == nil)
 				}))),
@@ -73,8 +76,19 @@ func onStrings(do func(a, b string) ref.Val) func(ref.Val, ref.Val) ref.Val {
 		if !ok {
 			return types.MaybeNoSuchOverloadErr(rhs)
 		}
+		for _, text := range []types.String{a, b} {
+			if len(text) > MaxStringBytes {
+				return tooLong(string(text))
+			}
+		}
 		return do(string(a), string(b))
 	}
+}
+
+// tooLong is the answer of the functions that are slow over long texts, such
+// as a template may read.
+func tooLong(text string) ref.Val {
+	return types.NewErr("a text of %d bytes is too long for it; at most %d are allowed", len(text), MaxStringBytes)
 }
 
 // readOnce makes a program read the patterns and ranges of its expression when
@@ -104,6 +118,9 @@ func onText(call interpreter.InterpretableCall, do func(text string) bool) inter
 		text, ok := values[0].(types.String)
 		if !ok {
 			return types.MaybeNoSuchOverloadErr(values[0])
+		}
+		if len(text) > MaxStringBytes {
+			return tooLong(string(text))
 		}
 		return types.Bool(do(string(text)))
 	})

@@ -16,6 +16,8 @@ import (
 // conditions of the event; it is safe for concurrent use.
 type Input struct {
 	variables map[string]any
+	// data is the event's as it was published, with all digits.
+	data map[string]any
 }
 
 // NewInput reads the event's data. It fails, with a [carillon.Error] of
@@ -23,23 +25,34 @@ type Input struct {
 // [carillon.MaxEventBytes] or deeper than [carillon.MaxJSONDepth]: no event
 // that the API took is. No data at all is an empty object.
 func NewInput(e carillon.Event) (*Input, error) {
+	return reader{maxString: MaxStringBytes}.input(e)
+}
+
+// NewTemplateInput reads an event for templates, which write long texts, too.
+// Its errors are those of [NewInput].
+func NewTemplateInput(e carillon.Event) (*Input, error) {
+	return reader{maxString: carillon.MaxEventBytes}.input(e)
+}
+
+func (r reader) input(e carillon.Event) (*Input, error) {
 	data, err := decode(e.Data)
 	if err != nil {
 		return nil, err
 	}
-	object, fields := objectOf(data, path{name: "data"})
-	scope := make(map[string]any, len(e.Scope))
+	root, fields := r.objectOf(data, path{name: "data"})
+	scope, scopeSource := make(map[string]any, len(e.Scope)), make(map[string]any, len(e.Scope))
 	for key, value := range e.Scope {
-		scope[key] = textOf(value, path{parent: &path{name: "scope"}, name: key})
+		scope[key] = r.textOf(value, path{parent: &path{name: "scope"}, name: key})
+		scopeSource[key] = value
 	}
-	return &Input{variables: map[string]any{
-		"type":    textOf(e.Type, path{name: "type"}),
-		"source":  textOf(e.Source, path{name: "source"}),
-		"actor":   textOf(e.Actor, path{name: "actor"}),
-		"subject": textOf(e.Subject, path{name: "subject"}),
+	return &Input{data: data, variables: map[string]any{
+		"type":    r.textOf(e.Type, path{name: "type"}),
+		"source":  r.textOf(e.Source, path{name: "source"}),
+		"actor":   r.textOf(e.Actor, path{name: "actor"}),
+		"subject": r.textOf(e.Subject, path{name: "subject"}),
 		"time":    types.Timestamp{Time: e.Time.UTC()},
-		"scope":   types.NewStringInterfaceMap(types.DefaultTypeAdapter, scope),
-		"data":    object,
+		"scope":   newObject(scope, scopeSource),
+		"data":    root,
 		"pkg":     packageOf(e, fields),
 	}}, nil
 }

@@ -63,7 +63,7 @@ var packageFields = map[string]*types.FieldType{
 	"qualifiers": {
 		Type:    cel.MapType(cel.StringType, cel.StringType),
 		IsSet:   func(target any) bool { p, ok := target.(*packageInfo); return ok && len(p.qualifiers) > 0 },
-		GetFrom: fieldOf(func(p *packageInfo) any { return p.qualifiers }),
+		GetFrom: fieldOf(func(p *packageInfo) any { return textsOf(p.qualifiers) }),
 	},
 }
 

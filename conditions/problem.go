@@ -24,7 +24,7 @@ var variables = []string{"type", "source", "actor", "subject", "time", "scope", 
 
 // explain turns what the compiler says into problems for people. hint, when
 // there is one, has a better text for the expression with an id.
-func explain(issues *cel.Issues, hint func(id int64) (string, bool)) []carillon.Problem {
+func (env *Environment) explain(issues *cel.Issues, hint func(id int64) (string, bool)) []carillon.Problem {
 	var problems []carillon.Problem
 	for _, issue := range issues.Errors() {
 		if len(problems) == maxProblems {
@@ -39,7 +39,7 @@ func explain(issues *cel.Issues, hint func(id int64) (string, bool)) []carillon.
 		// A grammar's list of what could stand here helps nobody.
 		detail, _, _ = strings.Cut(detail, " expecting ")
 		if strings.Contains(detail, "<EOF>") {
-			detail = "the condition ends too early"
+			detail = "the " + env.what() + " ends too early"
 		}
 		problem := carillon.Problem{Detail: carillon.Clip(detail, maxDetailBytes)}
 		problem.Line, problem.Column = place(issue.Location)
@@ -75,8 +75,12 @@ func (env *Environment) hint(tree *ast.AST, id int64) (string, bool) {
 	case ast.CallKind:
 		switch name := e.AsCall().FunctionName(); {
 		case name == operators.Add:
-			return addsNumbersOnly, true
+			return env.addsOnly(), true
 		case !env.env.HasFunction(name):
+			if env.templates {
+				return fmt.Sprintf("there is no function %q; beside those of conditions there are %s", name,
+					strings.Join(templateFunctionNames, ", ")), true
+			}
 			return fmt.Sprintf("there is no function %q", name), true
 		}
 	}

@@ -16,8 +16,16 @@ import (
 
 const (
 	addsNumbersOnly = "+ adds numbers, durations and times of known type; write int(data.x) or double(data.x) for values out of data"
+	addsKnownOnly   = "+ joins texts and adds numbers, durations and times of known type; write string(data.x) or int(data.x) for values out of data"
 	literalsOnly    = "a list or map here holds strings, numbers, booleans and times of known type; write string(data.x) for values out of data"
 )
+
+func (env *Environment) addsOnly() string {
+	if env.templates {
+		return addsKnownOnly
+	}
+	return addsNumbersOnly
+}
 
 // applyRules refuses, in a type-checked expression, what the limits of this
 // package rest on (see the package comment), and literals that can be seen to
@@ -38,25 +46,40 @@ func (env *Environment) applyRules(checked *cel.Ast) *cel.Issues {
 				issues.ReportErrorAtID(e.ID(), "pkg is not a value of its own; use its fields: %s", strings.Join(packageFieldNames, ", "))
 			}
 		case ast.ComprehensionKind:
-			if loopsAround(e) >= MaxLoops {
+			switch {
+			case !env.templates && loopsAround(e) >= MaxLoops:
 				issues.ReportErrorAtID(e.ID(), "exists, exists_one and all cannot stand inside each other")
+			case turnsAround(e) >= MaxTemplateLoops:
+				issues.ReportErrorAtID(e.ID(), "loops can stand inside each other %d deep", MaxTemplateLoops)
 			}
 		case ast.StructKind:
-			issues.ReportErrorAtID(e.ID(), "objects cannot be made in a condition")
-		case ast.ListKind:
-			for _, element := range e.AsList().Elements() {
-				checkPlain(tree, element, issues)
-			}
-		case ast.MapKind:
-			for _, entry := range e.AsMap().Entries() {
-				checkPlain(tree, entry.AsMapEntry().Key(), issues)
-				checkPlain(tree, entry.AsMapEntry().Value(), issues)
+			issues.ReportErrorAtID(e.ID(), "objects cannot be made in %s", map[bool]string{false: "a condition", true: "an expression"}[env.templates])
+		case ast.ListKind, ast.MapKind:
+			if !env.templates {
+				checkElements(tree, e, issues)
 			}
 		case ast.CallKind:
-			checkCall(tree, e, issues)
+			env.checkCall(tree, e, issues)
 		}
 	}
+	if env.templates {
+		checkBuilt(tree, tree.Expr(), true, issues)
+	}
 	return issues
+}
+
+// checkElements refuses a list or map of values whose size is not known.
+func checkElements(tree *ast.AST, e ast.Expr, issues *cel.Issues) {
+	if e.Kind() == ast.ListKind {
+		for _, element := range e.AsList().Elements() {
+			checkPlain(tree, element, issues)
+		}
+		return
+	}
+	for _, entry := range e.AsMap().Entries() {
+		checkPlain(tree, entry.AsMapEntry().Key(), issues)
+		checkPlain(tree, entry.AsMapEntry().Value(), issues)
+	}
 }
 
 // selected reports whether the expression stands before a field's name.
@@ -71,6 +94,19 @@ func loopsAround(e ast.NavigableExpr) int {
 		if parent.Kind() == ast.ComprehensionKind {
 			loops++
 		}
+	}
+	return loops
+}
+
+// turnsAround counts the loops in each of whose turns the expression is
+// evaluated: not those that go over it.
+func turnsAround(e ast.NavigableExpr) int {
+	loops := 0
+	for parent, ok := e.Parent(); ok; parent, ok = parent.Parent() {
+		if parent.Kind() == ast.ComprehensionKind && parent.AsComprehension().IterRange().ID() != e.ID() {
+			loops++
+		}
+		e = parent
 	}
 	return loops
 }
@@ -93,20 +129,23 @@ func plain(t *types.Type) bool {
 	}
 }
 
-func checkCall(tree *ast.AST, e ast.Expr, issues *cel.Issues) {
+func (env *Environment) checkCall(tree *ast.AST, e ast.Expr, issues *cel.Issues) {
 	call := e.AsCall()
 	switch call.FunctionName() {
 	case operators.Add:
 		// The library's + joins whatever it meets at run time; only types known
 		// before keep it to numbers and times.
+		if accumulates(call) {
+			return
+		}
 		for _, operand := range call.Args() {
 			if !plain(tree.GetType(operand.ID())) {
-				issues.ReportErrorAtID(e.ID(), addsNumbersOnly)
+				issues.ReportErrorAtID(e.ID(), "%s", env.addsOnly())
 				return
 			}
 		}
 	case overloads.Matches:
-		checkLiteral(call, true, issues, func(pattern string) error {
+		env.checkLiteral(call, true, issues, func(pattern string) error {
 			_, err := regexSize(pattern)
 			return err
 		})
@@ -118,14 +157,14 @@ func checkCall(tree *ast.AST, e ast.Expr, issues *cel.Issues) {
 			}
 		}
 	case functionSemverIn:
-		checkLiteral(call, true, issues, func(text string) error {
+		env.checkLiteral(call, true, issues, func(text string) error {
 			if _, err := semver.NewConstraint(text); err != nil {
 				return fmt.Errorf("%q is not a version range such as \">=1.2 <2\"", text)
 			}
 			return nil
 		})
 	case functionSemverLess:
-		checkLiteral(call, false, issues, func(text string) error {
+		env.checkLiteral(call, false, issues, func(text string) error {
 			if _, err := semver.NewVersion(text); err != nil {
 				return fmt.Errorf("%q is not a semantic version", text)
 			}
@@ -136,7 +175,7 @@ func checkCall(tree *ast.AST, e ast.Expr, issues *cel.Issues) {
 
 // checkLiteral checks the last argument of a call where it is a literal, and
 // refuses any other where it must be one.
-func checkLiteral(call ast.CallExpr, must bool, issues *cel.Issues, check func(string) error) {
+func (env *Environment) checkLiteral(call ast.CallExpr, must bool, issues *cel.Issues, check func(string) error) {
 	argument := call.Args()[len(call.Args())-1]
 	text, ok := literal(argument)
 	switch {
@@ -145,7 +184,7 @@ func checkLiteral(call ast.CallExpr, must bool, issues *cel.Issues, check func(s
 			issues.ReportErrorAtID(argument.ID(), "%v", err)
 		}
 	case must:
-		issues.ReportErrorAtID(argument.ID(), "the argument of %s must be written in the condition, as a literal", call.FunctionName())
+		issues.ReportErrorAtID(argument.ID(), "the argument of %s must be written in %s, as a literal", call.FunctionName(), "the "+env.what())
 	}
 }
 

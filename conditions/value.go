@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -44,15 +46,21 @@ func (p *path) String() string {
 	}
 }
 
+// reader makes values of what an event holds.
+type reader struct {
+	// maxString is the longest string that can be read, in bytes.
+	maxString int
+}
+
 // valueOf turns decoded JSON into a value that CEL uses as it is.
-func valueOf(value any, at path) ref.Val {
+func (r reader) valueOf(value any, at path) ref.Val {
 	switch v := value.(type) {
 	case nil:
 		return types.NullValue
 	case bool:
 		return types.Bool(v)
 	case string:
-		return textOf(v, at)
+		return r.textOf(v, at)
 	case json.Number:
 		return numberOf(v)
 	case []any:
@@ -61,11 +69,11 @@ func valueOf(value any, at path) ref.Val {
 		}
 		elements := make([]ref.Val, len(v))
 		for i, element := range v {
-			elements[i] = valueOf(element, path{parent: &at, index: i})
+			elements[i] = r.valueOf(element, path{parent: &at, index: i})
 		}
-		return list{types.NewRefValList(types.DefaultTypeAdapter, elements)}
+		return list{types.NewRefValList(types.DefaultTypeAdapter, elements), v}
 	case map[string]any:
-		result, _ := objectOf(v, at)
+		result, _ := r.objectOf(v, at)
 		return result
 	default:
 		return unreadable("%s is of a type that conditions do not know", &at)
@@ -73,7 +81,7 @@ func valueOf(value any, at path) ref.Val {
 }
 
 // objectOf returns the object's value, and its fields by name.
-func objectOf(decoded map[string]any, at path) (ref.Val, map[string]any) {
+func (r reader) objectOf(decoded map[string]any, at path) (ref.Val, map[string]any) {
 	if len(decoded) > MaxElements {
 		return unreadable("%s is an object of %d keys; conditions read at most %d", &at, len(decoded), MaxElements), nil
 	}
@@ -82,14 +90,14 @@ func objectOf(decoded map[string]any, at path) (ref.Val, map[string]any) {
 		if len(key) > MaxStringBytes {
 			return unreadable("%s has a key of %d bytes; conditions read at most %d", &at, len(key), MaxStringBytes), nil
 		}
-		fields[key] = valueOf(value, path{parent: &at, name: key})
+		fields[key] = r.valueOf(value, path{parent: &at, name: key})
 	}
-	return object{types.NewStringInterfaceMap(types.DefaultTypeAdapter, fields)}, fields
+	return newObject(fields, decoded), fields
 }
 
-func textOf(text string, at path) ref.Val {
-	if len(text) > MaxStringBytes {
-		return unreadable("%s is a string of %d bytes; conditions read at most %d", &at, len(text), MaxStringBytes)
+func (r reader) textOf(text string, at path) ref.Val {
+	if len(text) > r.maxString {
+		return unreadable("%s is a string of %d bytes; conditions read at most %d", &at, len(text), r.maxString)
 	}
 	return types.String(text)
 }
@@ -111,9 +119,35 @@ func numberOf(number json.Number) ref.Val {
 // other as a whole they would cost as much as the event is large, whatever the
 // count of costs says, so they are not.
 type (
-	object struct{ traits.Mapper }
-	list   struct{ traits.Lister }
+	object struct {
+		traits.Mapper
+		// source is what the event holds, with all digits of its numbers.
+		source map[string]any
+	}
+	list struct {
+		traits.Lister
+		source []any
+	}
 )
+
+func newObject(fields, source map[string]any) object {
+	return object{types.NewStringInterfaceMap(types.DefaultTypeAdapter, fields), source}
+}
+
+// textsOf returns an object of strings.
+func textsOf(texts map[string]string) object {
+	fields, source := make(map[string]any, len(texts)), make(map[string]any, len(texts))
+	for key, text := range texts {
+		fields[key], source[key] = types.String(text), text
+	}
+	return newObject(fields, source)
+}
+
+// Iterator goes through the keys in order: the same event gives the same
+// lists.
+func (o object) Iterator() traits.Iterator {
+	return types.NewStringList(types.DefaultTypeAdapter, slices.Sorted(maps.Keys(o.source))).Iterator()
+}
 
 // Equal implements [ref.Val].
 func (o object) Equal(other ref.Val) ref.Val {

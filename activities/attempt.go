@@ -19,6 +19,8 @@ type AttemptInput struct {
 	SubscriptionID string                `json:"subscription"`
 	// Number counts from 1.
 	Number int `json:"number"`
+	// PayloadSHA256, unless empty, is the digest of the only payload to send.
+	PayloadSHA256 string `json:"payload_sha256,omitempty"`
 }
 
 // awayRetry is how soon an attempt that Carillon itself could not make, its
@@ -70,7 +72,8 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 		return none(carillon.OutcomeReject, fmt.Sprintf("there is no channel %q", sub.Channel))
 	}
 	result := sender.Attempt(ctx, channels.Message{
-		Event: pub.Event, Endpoint: sub.Endpoint, Format: sub.Format, Number: in.Number,
+		Event: pub.Event, Endpoint: sub.Endpoint, Format: sub.Format, Profile: sub.Profile,
+		PayloadSHA256: in.PayloadSHA256, Number: in.Number,
 	})
 	result.EventID = pub.Event.ID
 	a.observe(sub.Channel, result)

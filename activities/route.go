@@ -51,6 +51,8 @@ type Plan struct {
 	Delays     []carillon.Duration    `json:"delays,omitempty"`
 	Disable    carillon.DisablePolicy `json:"disable"`
 	Generation int64                  `json:"generation"`
+	// Holds says that what is given up is held, not failed.
+	Holds bool `json:"holds,omitempty"`
 }
 
 // maxPlanName bounds the copy of a subscription's name in a plan.
@@ -172,6 +174,8 @@ func (a *Activities) plan(rows []carillon.Delivery, snap *snapshot) PageResult {
 		plans[i].Delays = a.delays(sub.Retry.Schedule)
 		plans[i].Disable = sub.Retry.Disable
 		plans[i].Generation = sub.Generation
+		profile, _ := carillon.LookupProfile(sub.Profile)
+		plans[i].Holds = profile.Holds
 	}
 	return PageResult{Plans: plans, More: more}
 }

@@ -138,6 +138,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodPost, path: "/v1/subscriptions/:id/rotate-secret", handle: s.rotateSecret},
 
 		{method: http.MethodPost, path: "/v1/conditions/evaluate", handle: s.evaluate, allow: readers},
+		{method: http.MethodGet, path: "/v1/profiles", handle: s.listProfiles, allow: readers},
 
 		{method: http.MethodGet, path: "/v1/sources", handle: s.listSources, allow: readers},
 		{method: http.MethodPost, path: "/v1/sources", handle: s.createSource},

@@ -24,6 +24,11 @@ type Message struct {
 	// Format names how the payload is written; see package formats. Channels
 	// that write for people have their own shape and ignore it.
 	Format string
+	// Profile names what answers mean; see [carillon.Profile].
+	Profile string
+	// PayloadSHA256, unless empty, is the hex digest of the only payload that
+	// may be sent: what was sent before.
+	PayloadSHA256 string
 	// Number is the attempt's, from 1.
 	Number int
 }

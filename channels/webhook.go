@@ -88,14 +88,20 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		reject("the payload cannot be written: " + err.Error())
 		return
 	}
+	if m.PayloadSHA256 != "" && m.PayloadSHA256 != digest(payload.Body) {
+		reject("the payload is no more what was sent before: the subscription's format was changed; redeliver it rendered anew")
+		return
+	}
 	keys, err := endpoint.keys(a.StartedAt)
 	if err != nil {
 		reject("the stored signing secret cannot be read")
 		return
 	}
 	header := w.headers(endpoint, m.Event.ID, payload, keys, a.StartedAt)
+	profile, _ := carillon.LookupProfile(m.Profile)
 	w.exchange(ctx, a, call{
-		method: endpoint.Method, url: target, header: header, body: payload.Body,
+		profile: profile,
+		method:  endpoint.Method, url: target, header: header, body: payload.Body,
 		timeout: time.Duration(endpoint.Timeout), secrets: endpoint.secrets(),
 	})
 }

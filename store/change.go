@@ -16,9 +16,11 @@ type subscriptionView struct {
 	EventTypes     []string                   `json:"event_types"`
 	Scope          map[string][]string        `json:"scope,omitempty"`
 	Condition      string                     `json:"condition,omitempty"`
+	Match          carillon.Match             `json:"match,omitzero"`
 	IncludeCached  bool                       `json:"include_cached,omitempty"`
 	Channel        string                     `json:"channel"`
 	Format         string                     `json:"format"`
+	Profile        string                     `json:"profile"`
 	Retry          carillon.Retry             `json:"retry"`
 	State          carillon.SubscriptionState `json:"state"`
 	DisabledReason string                     `json:"disabled_reason,omitempty"`
@@ -27,8 +29,8 @@ type subscriptionView struct {
 
 func viewOf(sub carillon.Subscription) subscriptionView {
 	return subscriptionView{
-		Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition,
-		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Format: sub.Format, Retry: sub.Retry,
+		Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition, Match: sub.Match,
+		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Format: sub.Format, Profile: sub.Profile, Retry: sub.Retry,
 		State: sub.State, DisabledReason: sub.DisabledReason, Version: sub.Version,
 	}
 }

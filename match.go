@@ -29,4 +29,18 @@ type Match struct {
 	// MinScore is the lowest score of a vulnerability; nil for any, and for
 	// events without one.
 	MinScore *float64 `json:"min_score,omitempty"`
+	// ProjectIDs are numbers that the tool which raised the event knows its
+	// projects by (data.project_id); empty for any.
+	ProjectIDs []int64 `json:"project_ids,omitempty"`
 }
+
+// MaxProjectIDs bounds [Match.ProjectIDs]: a condition has so much room.
+const MaxProjectIDs = 100
+
+// Asks reports whether a field asks for something.
+func (m Match) Asks() bool {
+	return m.Package != "" || m.Version != "" || m.MinScore != nil || len(m.ProjectIDs) > 0
+}
+
+// IsZero reports whether it matches everything.
+func (m Match) IsZero() bool { return m.Mode == "" && !m.Asks() }

@@ -57,6 +57,9 @@ type Subscription struct {
 	Unreadable bool
 	// Format is how a payload is written, such as "standard".
 	Format string
+	// FormatOptions are what the format lets it choose, a JSON object in the
+	// format's own shape; nil for none. They hold no secrets.
+	FormatOptions json.RawMessage
 	// Profile names how it behaves towards its receiver; see [Profile].
 	Profile string
 	Retry   Retry

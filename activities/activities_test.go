@@ -102,7 +102,7 @@ func (b *bundle) on(t *testing.T, db *store.Store) *activities.Activities {
 	policy := safehttp.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 	return activities.New(activities.Deps{
 		Store: db, Histories: b.histories, Publisher: b.published,
-		Channels: channels.NewRegistry(policy, time.Now), Conditions: env,
+		Channels: channels.NewRegistry(policy, time.Now, "https://bells.example.com"), Conditions: env,
 		Now: func() time.Time { return now }, Jitter: func() float64 { return 0.5 },
 		Observe: func(channel string, a carillon.Attempt) {
 			b.observed = append(b.observed, channel+" "+string(a.Outcome))

@@ -72,8 +72,8 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 		return none(carillon.OutcomeReject, fmt.Sprintf("there is no channel %q", sub.Channel))
 	}
 	result := sender.Attempt(ctx, channels.Message{
-		Event: pub.Event, Endpoint: sub.Endpoint, Format: sub.Format, Profile: sub.Profile,
-		PayloadSHA256: in.PayloadSHA256, Number: in.Number,
+		Event: pub.Event, Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions,
+		Profile: sub.Profile, PayloadSHA256: in.PayloadSHA256, Number: in.Number,
 	})
 	result.EventID = pub.Event.ID
 	a.observe(sub.Channel, result)

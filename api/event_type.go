@@ -19,6 +19,8 @@ type eventTypeView struct {
 	Own bool `json:"own"`
 	// Scoped lists the scope keys that such events carry.
 	Scoped []string `json:"scoped"`
+	// Products is what other products call the type.
+	Products map[string]string `json:"products"`
 }
 
 type eventTypeDetailView struct {
@@ -31,6 +33,7 @@ type eventTypeDetailView struct {
 func viewEventType(t catalog.Type) eventTypeView {
 	return eventTypeView{
 		Name: t.Name, Title: t.Title, Description: t.Description, Own: t.Own, Scoped: append([]string{}, t.Scoped...),
+		Products: t.Products,
 	}
 }
 

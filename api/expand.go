@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/channels"
 	"github.com/carillon-dev/carillon/formats"
 )
 
@@ -148,18 +149,13 @@ func (s *Server) payload(ctx context.Context, d carillon.Delivery) (formats.Payl
 	if err != nil {
 		return formats.Payload{}, err
 	}
-	return render(sub, pub.Event)
-}
-
-// render writes an event as a subscription's format has it.
-func render(sub carillon.Subscription, event carillon.Event) (formats.Payload, error) {
-	format, ok := formats.Lookup(sub.Format)
+	renderer, ok := s.deps.Channels[sub.Channel].(channels.Renderer)
 	if !ok {
-		return formats.Payload{}, carillon.Errorf(carillon.CodeConflict, "this version has no format %s", sub.Format)
+		return formats.Payload{}, carillon.Errorf(carillon.CodeConflict, "the channel %s shows no payload", sub.Channel)
 	}
-	payload, err := format.Render(event)
+	payload, err := renderer.Payload(channels.Message{Event: pub.Event, Format: sub.Format, FormatOptions: sub.FormatOptions})
 	if err != nil {
-		return formats.Payload{}, carillon.Errorf(carillon.CodeConflict, "the payload cannot be written: %s", err)
+		return formats.Payload{}, carillon.Errorf(carillon.CodeConflict, "%s", err)
 	}
 	return payload, nil
 }

@@ -25,9 +25,11 @@ func readMatch(f *fields) carillon.Match {
 	if raw := m.raw("min_score"); raw != nil && json.Unmarshal(raw, &match.MinScore) != nil {
 		m.wrong("min_score", "must be a number from 0 to %d", carillon.MaxScore)
 	}
-	some := match.Package != "" || match.Version != "" || match.MinScore != nil
+	if raw := m.raw("project_ids"); raw != nil && json.Unmarshal(raw, &match.ProjectIDs) != nil {
+		m.wrong("project_ids", "must be an array of numbers")
+	}
 	switch {
-	case match.Mode == "" && some:
+	case match.Mode == "" && match.Asks():
 		match.Mode = carillon.MatchConditionally
 	case match.Mode == "":
 		match.Mode = carillon.MatchAlways
@@ -56,7 +58,7 @@ func (s *Server) readCondition(f *fields, sub *carillon.Subscription) error {
 			return err
 		}
 	}
-	if sub.Match == (carillon.Match{}) || len(f.problems) > before {
+	if sub.Match.IsZero() || len(f.problems) > before {
 		return nil
 	}
 	_, err := s.deps.Conditions.Compile(conditions.Effective(sub.Match, sub.Condition))

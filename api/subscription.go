@@ -26,6 +26,7 @@ type subscriptionView struct {
 	Channel       string                     `json:"channel"`
 	Endpoint      json.RawMessage            `json:"endpoint"`
 	Format        string                     `json:"format"`
+	FormatOptions json.RawMessage            `json:"format_options,omitempty"`
 	Profile       string                     `json:"profile"`
 	Retry         carillon.Retry             `json:"retry"`
 	State         carillon.SubscriptionState `json:"state"`
@@ -49,11 +50,11 @@ func (s *Server) viewSubscription(sub carillon.Subscription) subscriptionView {
 	v := subscriptionView{
 		ID: sub.ID, Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition,
 		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Endpoint: json.RawMessage(`{}`), Format: sub.Format,
-		Match: sub.Match, Profile: cmp.Or(sub.Profile, carillon.DefaultProfile),
+		FormatOptions: sub.FormatOptions, Match: sub.Match, Profile: cmp.Or(sub.Profile, carillon.DefaultProfile),
 		Retry: sub.Retry, State: sub.State, DisabledBy: sub.DisabledBy, DisabledReason: sub.DisabledReason,
 		CreatedAt: sub.CreatedAt.UTC(), UpdatedAt: sub.UpdatedAt.UTC(),
 	}
-	if sub.Match != (carillon.Match{}) {
+	if !sub.Match.IsZero() {
 		v.EffectiveCondition = conditions.Effective(sub.Match, sub.Condition)
 	}
 	if v.Scope == nil {

@@ -18,6 +18,8 @@ const (
 	// maxConditionBytes bounds what is read; how much of it conditions take,
 	// they say themselves.
 	maxConditionBytes = 16 << 10
+	// maxFormatOptionsBytes is for the content of a format that has its own.
+	maxFormatOptionsBytes = 32 << 10
 )
 
 // defaultFormat is how payloads are written unless a subscription says so.
@@ -48,13 +50,9 @@ func (s *Server) readSubscription(body json.RawMessage, current *carillon.Subscr
 	if err := s.readCondition(f, &sub); err != nil {
 		return sub, nil, err
 	}
-	if sub.Format = f.text("format", maxNameBytes); sub.Format == "" {
-		sub.Format = defaultFormat
+	if err := readFormat(f, &sub); err != nil {
+		return sub, nil, err
 	}
-	if _, ok := formats.Lookup(sub.Format); !ok {
-		f.wrong("format", "must be one of %s", join(formats.Names()))
-	}
-
 	if sub.Endpoint, shown, err = s.readEndpoint(f, &sub, current); err != nil {
 		return sub, nil, err
 	}
@@ -73,6 +71,26 @@ func (s *Server) checkReadOnly(f *fields, current carillon.Subscription) {
 	for _, name := range []string{"effective_condition", "disabled_by", "disabled_reason", "created_at", "updated_at", "warnings"} {
 		f.raw(name)
 	}
+}
+
+// readFormat has the format read its options.
+func readFormat(f *fields, sub *carillon.Subscription) error {
+	if sub.Format = f.text("format", maxNameBytes); sub.Format == "" {
+		sub.Format = defaultFormat
+	}
+	posted := f.raw("format_options")
+	format, ok := formats.Lookup(sub.Format)
+	if !ok {
+		f.wrong("format", "must be one of %s", join(formats.Names()))
+		return nil
+	}
+	if len(posted) > maxFormatOptionsBytes {
+		f.wrong("format_options", "is %d bytes long, at most %d are allowed", len(posted), maxFormatOptionsBytes)
+		return nil
+	}
+	var err error
+	sub.FormatOptions, err = format.Prepare(posted, sub.EventTypes)
+	return f.include("format_options", err)
 }
 
 func (s *Server) readPatterns(f *fields) []string {

@@ -105,7 +105,7 @@ func BenchmarkRender(b *testing.B) {
 	e := event()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := format.Render(e); err != nil {
+		if _, err := format.Render(formats.Request{Event: e}); err != nil {
 			b.Fatal(err)
 		}
 	}

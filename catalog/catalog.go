@@ -40,6 +40,9 @@ type Type struct {
 	Schema json.RawMessage
 	// Example is a complete event.
 	Example carillon.Event
+	// Products holds what each of [Products] that knows such events calls the
+	// type.
+	Products map[string]string
 
 	compiled *jsonschema.Schema
 }
@@ -69,7 +72,7 @@ func Load() (*Catalog, error) {
 	}
 	c := &Catalog{byName: map[string]Type{}}
 	for _, name := range names {
-		if name == sharedFile {
+		if name == sharedFile || name == productsFile {
 			continue
 		}
 		entries, err := readEntries(name)
@@ -89,6 +92,9 @@ func Load() (*Catalog, error) {
 		}
 	}
 	slices.SortFunc(c.types, func(a, b Type) int { return strings.Compare(a.Name, b.Name) })
+	if err := c.nameTypes(); err != nil {
+		return nil, err
+	}
 	return c, nil
 }
 

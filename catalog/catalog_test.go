@@ -23,15 +23,38 @@ func load(t *testing.T) *Catalog {
 func TestCatalogHoldsTheDocumentedTypes(t *testing.T) {
 	t.Parallel()
 	want := []string{
+		"analysis.authors_canceled", "analysis.authors_failed", "analysis.authors_finished", "analysis.authors_started",
+		"analysis.clones_canceled", "analysis.clones_failed", "analysis.clones_finished", "analysis.clones_started",
+		"analysis.container_image_sca_canceled", "analysis.container_image_sca_failed",
+		"analysis.container_image_sca_finished", "analysis.container_image_sca_started",
+		"analysis.project_sca_canceled", "analysis.project_sca_failed",
+		"analysis.project_sca_finished", "analysis.project_sca_started",
+		"analysis.secrets_canceled", "analysis.secrets_failed", "analysis.secrets_finished",
+		"analysis.secrets_model_accepted", "analysis.secrets_model_purged", "analysis.secrets_started",
+		"analysis.secrets_training_canceled", "analysis.secrets_training_failed",
+		"analysis.secrets_training_finished", "analysis.secrets_training_started",
 		"build.finished", "build.issues_opened", "build.queued", "build.started",
 		"delivery.exhausted",
+		"osa.policy_triggered",
 		"package.added", "package.deleted", "package.deployed", "package.listed", "package.overwritten",
 		"package.pinned", "package.promoted", "package.purged", "package.pushed", "package.status_changed",
 		"package.unlisted", "package.unpinned",
 		"ping",
+		"repository.cloning_failed", "repository.cloning_finished", "repository.cloning_started",
 		"sca.noncompliant_package", "sca.policy_triggered", "sca.vulnerability_detected",
 		"source.unknown",
 		"subscription.disabled", "subscription.enabled", "subscription.failing", "subscription.recovered",
+		"tracker.auto_close_engagement", "tracker.endpoint_deleted", "tracker.engagement_added",
+		"tracker.engagement_closed", "tracker.engagement_copied", "tracker.engagement_deleted",
+		"tracker.engagement_reopened", "tracker.finding_added", "tracker.finding_closed", "tracker.finding_copied",
+		"tracker.finding_deleted", "tracker.finding_group_deleted", "tracker.finding_reopened",
+		"tracker.jira_comment", "tracker.jira_config_added", "tracker.jira_config_deleted",
+		"tracker.jira_config_edited", "tracker.jira_update", "tracker.other", "tracker.product_added",
+		"tracker.product_deleted", "tracker.product_type_added", "tracker.product_type_deleted",
+		"tracker.report_created", "tracker.review_requested", "tracker.risk_acceptance_expiration",
+		"tracker.scan_added", "tracker.scan_added_empty", "tracker.sla_breach", "tracker.sla_breach_combined",
+		"tracker.sonarqube_failed", "tracker.stale_engagement", "tracker.test_added", "tracker.test_copied",
+		"tracker.test_deleted", "tracker.upcoming_engagement", "tracker.url_deleted", "tracker.user_mentioned",
 	}
 	var got []string
 	for _, typ := range load(t).Types() {
@@ -144,7 +167,7 @@ func TestTypesGivesACopy(t *testing.T) {
 	c := load(t)
 	types := c.Types()
 	slices.Reverse(types)
-	require.Equal(t, "build.finished", c.Types()[0].Name)
+	require.Equal(t, "analysis.authors_canceled", c.Types()[0].Name)
 }
 
 func TestCanCarry(t *testing.T) {

@@ -2,7 +2,8 @@
 // its data, an example, and which scope keys its events can carry.
 //
 // The types are written in the YAML files beside the code, grouped by their
-// first word; defs.yaml holds what several of them share. They are compiled in
+// first word; defs.yaml holds what several of them share, and products.yaml
+// what other products call them. They are compiled in
 // and complete after [Load]: no file, network or clock is read later.
 //
 // The one invariant: a schema describes the fields it names and forbids none

@@ -62,7 +62,7 @@ func readYAML(name string, into any) error {
 func (e entry) compile(name string, shared definitions) (Type, error) {
 	t := Type{
 		Name: name, Title: e.Title, Description: strings.TrimSpace(e.Description),
-		Own: e.Own, Scoped: e.Scoped,
+		Own: e.Own, Scoped: e.Scoped, Products: map[string]string{},
 	}
 	whole, err := shared.bundle(&e.Schema)
 	if err != nil {

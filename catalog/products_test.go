@@ -11,7 +11,7 @@ import (
 
 // Every field that the products' pages show must have a place in the data of
 // our types or in the envelope, so that nothing of their notifications is lost
-// on the way. DefectDojo's page names no field of a payload.
+// on the way.
 func TestEveryFieldOfTheProductsHasAPlace(t *testing.T) {
 	t.Parallel()
 	c := load(t)
@@ -19,7 +19,21 @@ func TestEveryFieldOfTheProductsHasAPlace(t *testing.T) {
 	withMetadata := "package.added package.pushed"
 	proGetPackage := "package.added package.overwritten package.promoted package.deployed package.deleted package.purged package.status_changed"
 	builds := "build.queued build.started build.finished"
-	policy := "sca.policy_triggered"
+	beginningWith := func(prefix string) string {
+		var names []string
+		for _, t := range c.Types() {
+			if strings.HasPrefix(t.Name, prefix) {
+				names = append(names, t.Name)
+			}
+		}
+		return strings.Join(names, " ")
+	}
+	policies := "sca.policy_triggered osa.policy_triggered"
+	analyses, clonings := beginningWith("analysis."), beginningWith("repository.")
+	tracked := beginningWith("tracker.")
+	scans := "tracker.scan_added tracker.scan_added_empty"
+	placed := scans + " tracker.product_type_added tracker.product_added tracker.engagement_added tracker.test_added" +
+		" tracker.review_requested"
 	tests := []struct {
 		product, field string
 		types          string // those whose notification shows the field
@@ -87,27 +101,48 @@ func TestEveryFieldOfTheProductsHasAPlace(t *testing.T) {
 		{"ProGet", "projectName", "build.issues_opened", "/data/project"},
 		{"ProGet", "$BuildId", "build.issues_opened", "/data/build_id"},
 
-		{"CodeScoring", "created_at", policy, "/time"},
-		{"CodeScoring", "trigger", policy, "/type"},
-		{"CodeScoring", "alert_id", policy, "/data/alert_id"},
-		{"CodeScoring", "stage", policy, "/data/stage"},
-		{"CodeScoring", "level", policy, "/data/level"},
-		{"CodeScoring", "policy_id", policy, "/data/policy_id"},
-		{"CodeScoring", "policy_name", policy, "/data/policy_name"},
-		{"CodeScoring", "dependency_id", policy, "/data/dependency_id"},
-		{"CodeScoring", "dependency_purl", policy, "/data/dependency_purl"},
-		{"CodeScoring", "matched_criteria", policy, "/data/matched_criteria/-"},
-		{"CodeScoring", "project_id", policy, "/data/project_id"},
-		{"CodeScoring", "project_name", policy, "/data/project_name"},
-		{"CodeScoring", "artifact_repository_id", policy, "/data/artifact_repository_id"},
-		{"CodeScoring", "container_image_id", policy, "/data/container_image_id"},
-		{"CodeScoring", "container_image_name", policy, "/data/container_image_name"},
-		{"CodeScoring", "vulnerabilities_count", policy, "/data/vulnerabilities_count"},
-		{"CodeScoring", "dependencies_count", policy, "/data/dependencies_count"},
-		{"CodeScoring", "repo_url", policy, "/data/repo_url"},
-		{"CodeScoring", "repo_ref_name", policy, "/data/repo_ref_name"},
-		{"CodeScoring", "error", policy, "/data/error"},
-		{"CodeScoring", "an analysis identifier", policy, "/data/analysis_id"},
+		{"CodeScoring", "created_at", policies + " " + analyses + " " + clonings, "/time"},
+		{"CodeScoring", "trigger", policies + " " + analyses + " " + clonings, "/type"},
+		{"CodeScoring", "alert_id", policies, "/data/alert_id"},
+		{"CodeScoring", "stage", policies, "/data/stage"},
+		{"CodeScoring", "level", policies, "/data/level"},
+		{"CodeScoring", "policy_id", policies, "/data/policy_id"},
+		{"CodeScoring", "policy_name", policies, "/data/policy_name"},
+		{"CodeScoring", "dependency_id", policies, "/data/dependency_id"},
+		{"CodeScoring", "dependency_purl", policies, "/data/dependency_purl"},
+		{"CodeScoring", "matched_criteria", policies, "/data/matched_criteria/-"},
+		{"CodeScoring", "project_id", policies + " " + analyses + " " + clonings, "/data/project_id"},
+		{"CodeScoring", "project_name", policies + " " + analyses + " " + clonings, "/data/project_name"},
+		{"CodeScoring", "artifact_repository_id", policies, "/data/artifact_repository_id"},
+		{"CodeScoring", "container_image_id", policies + " " + analyses, "/data/container_image_id"},
+		{"CodeScoring", "container_image_name", analyses, "/data/container_image_name"},
+		{"CodeScoring", "vulnerabilities_count", analyses, "/data/vulnerabilities_count"},
+		{"CodeScoring", "dependencies_count", analyses, "/data/dependencies_count"},
+		{"CodeScoring", "repo_url", clonings, "/data/repo_url"},
+		{"CodeScoring", "repo_ref_name", clonings, "/data/repo_ref_name"},
+		{"CodeScoring", "error", analyses + " " + clonings, "/data/error"},
+		{"CodeScoring", "an analysis identifier", analyses, "/data/analysis_id"},
+
+		{"DefectDojo", "description", tracked + " ping", "/data/description"},
+		{"DefectDojo", "title", tracked + " ping", "/data/title"},
+		{"DefectDojo", "user.username", tracked + " ping", "/data/user/username"},
+		{"DefectDojo", "user.url_api", tracked + " ping", "/data/user/url_api"},
+		{"DefectDojo", "url_ui", tracked + " ping", "/data/url_ui"},
+		{"DefectDojo", "url_api", tracked + " ping", "/data/url_api"},
+		{"DefectDojo", "disclaimer", tracked + " ping", "/data/disclaimer"},
+		{"DefectDojo", "product_type.name", placed, "/data/product_type/name"},
+		{"DefectDojo", "product.id", placed, "/data/product/id"},
+		{"DefectDojo", "product.name", placed, "/scope/product"},
+		{"DefectDojo", "engagement.url_ui", placed, "/data/engagement/url_ui"},
+		{"DefectDojo", "test.title", placed, "/data/test/title"},
+		{"DefectDojo", "finding_count", scans, "/data/finding_count"},
+		{"DefectDojo", "findings.new[].severity", scans, "/data/findings/new/-/severity"},
+		{"DefectDojo", "findings.reactivated[].title", scans, "/data/findings/reactivated/-/title"},
+		{"DefectDojo", "findings.mitigated[].id", scans, "/data/findings/mitigated/-/id"},
+		{"DefectDojo", "findings.untouched[].url_api", scans, "/data/findings/untouched/-/url_api"},
+		{"DefectDojo", "finding.severity", "tracker.review_requested", "/data/finding/severity"},
+		{"DefectDojo", "requested_by", "tracker.review_requested", "/data/requested_by/username"},
+		{"DefectDojo", "reviewers[]", "tracker.review_requested", "/data/reviewers/-/username"},
 	}
 	envelope := []string{"/id", "/type", "/time", "/actor"}
 	for _, test := range tests {

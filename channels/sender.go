@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/formats"
 	"github.com/carillon-dev/carillon/internal/safehttp"
 )
 
@@ -24,6 +25,8 @@ type Message struct {
 	// Format names how the payload is written; see package formats. Channels
 	// that write for people have their own shape and ignore it.
 	Format string
+	// FormatOptions are the subscription's, in the format's own shape.
+	FormatOptions json.RawMessage
 	// Profile names what answers mean; see [carillon.Profile].
 	Profile string
 	// PayloadSHA256, unless empty, is the hex digest of the only payload that
@@ -66,14 +69,21 @@ type Sender interface {
 	Attempt(ctx context.Context, m Message) carillon.Attempt
 }
 
+// Renderer is a sender whose payload can be had without sending it. The error
+// is for people.
+type Renderer interface {
+	Payload(m Message) (formats.Payload, error)
+}
+
 // Registry holds the senders by their names.
 type Registry map[string]Sender
 
 // NewRegistry makes all senders. They reach addresses that p allows, and read
-// the time from now.
-func NewRegistry(p safehttp.Policy, now func() time.Time) Registry {
+// the time from now; publicURL is where people reach this Carillon, which some
+// formats tell.
+func NewRegistry(p safehttp.Policy, now func() time.Time, publicURL string) Registry {
 	registry := Registry{}
-	for _, s := range []Sender{newWebhook(p, now)} {
+	for _, s := range []Sender{newWebhook(p, now, publicURL)} {
 		registry[s.Name()] = s
 	}
 	return registry

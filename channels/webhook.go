@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/url"
 	"runtime/debug"
 	"slices"
@@ -21,12 +23,15 @@ import (
 // https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 type webhook struct {
 	exchanger
-	policy safehttp.Policy
-	agent  string // User-Agent
+	policy   safehttp.Policy
+	instance formats.Instance
 }
 
-func newWebhook(p safehttp.Policy, now func() time.Time) *webhook {
-	return &webhook{exchanger: newExchanger(p, now), policy: p, agent: userAgent()}
+func newWebhook(p safehttp.Policy, now func() time.Time, publicURL string) *webhook {
+	return &webhook{
+		exchanger: newExchanger(p, now), policy: p,
+		instance: formats.Instance{PublicURL: publicURL, Agent: userAgent()},
+	}
 }
 
 // userAgent is "Carillon/" and the version that the binary was built as.
@@ -75,17 +80,25 @@ func (w *webhook) Attempt(ctx context.Context, m Message) carillon.Attempt {
 	})
 }
 
+// Payload renders the event.
+func (w *webhook) Payload(m Message) (formats.Payload, error) {
+	format, ok := formats.Lookup(m.Format)
+	if !ok {
+		return formats.Payload{}, errors.New("there is no format " + strconv.Quote(m.Format))
+	}
+	payload, err := format.Render(formats.Request{Event: m.Event, Options: m.FormatOptions, Instance: w.instance})
+	if err != nil {
+		return formats.Payload{}, fmt.Errorf("the payload cannot be written: %w", err)
+	}
+	return payload, nil
+}
+
 func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endpoint webhookEndpoint, target *url.URL) {
 	reject := func(why string) { a.Outcome, a.Error = carillon.OutcomeReject, why }
 	a.Request = &carillon.Request{Method: endpoint.Method, Host: target.Host}
-	format, ok := formats.Lookup(m.Format)
-	if !ok {
-		reject("there is no format " + strconv.Quote(m.Format))
-		return
-	}
-	payload, err := format.Render(m.Event)
+	payload, err := w.Payload(m)
 	if err != nil {
-		reject("the payload cannot be written: " + err.Error())
+		reject(err.Error())
 		return
 	}
 	if m.PayloadSHA256 != "" && m.PayloadSHA256 != digest(payload.Body) {
@@ -106,13 +119,20 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 	})
 }
 
+// headers are the signature's, the format's and the endpoint's own. A later one
+// takes the place of an earlier one of the same name.
 func (w *webhook) headers(endpoint webhookEndpoint, id string, payload formats.Payload, keys []signature.Key, at time.Time) []header {
 	headers := []header{
 		{name: signature.HeaderID, value: id},
 		{name: signature.HeaderTimestamp, value: strconv.FormatInt(at.Unix(), 10)},
 		{name: signature.HeaderSignature, value: signature.Sign(keys, id, at, payload.Body)},
-		{name: "Content-Type", value: payload.ContentType},
-		{name: "User-Agent", value: w.agent},
+		{name: "User-Agent", value: w.instance.Agent},
+	}
+	if payload.ContentType != "" {
+		headers = append(headers, header{name: "Content-Type", value: payload.ContentType})
+	}
+	for _, h := range payload.Headers {
+		headers = append(headers, header{name: h.Name, value: h.Value})
 	}
 	if auth := endpoint.authorization(); auth != "" {
 		headers = append(headers, header{name: "Authorization", value: auth, secret: true})

@@ -191,6 +191,9 @@ type EventType struct {
 	// Scoped lists those of the scope keys feed, project and product that such
 	// events can carry.
 	Scoped []string `json:"scoped"`
+	// Products is what other products call the type, by the name of the format
+	// that writes it and of the kind of source that reads it.
+	Products map[string]string `json:"products"`
 	// Schema, the JSON Schema of the data, and Example are not in the list.
 	Schema  json.RawMessage `json:"schema"`
 	Example carillon.Event  `json:"example"`

@@ -30,6 +30,9 @@ type Subscription struct {
 	Endpoint any `json:"endpoint"`
 	// Format is how a payload is written; "standard" when empty.
 	Format string `json:"format,omitempty"`
+	// FormatOptions are what the format lets it choose, in the format's own
+	// shape, such as {"mode":"binary"}; none when empty.
+	FormatOptions json.RawMessage `json:"format_options,omitempty"`
 	// Retry is the default when nil.
 	Retry *carillon.Retry `json:"retry,omitempty"`
 	// State can be set at creation, to enabled or paused; after that it is

@@ -53,6 +53,13 @@ func MatchExpression(m carillon.Match) string {
 	if m.MinScore != nil {
 		parts = append(parts, "has(data.score) && double(data.score) >= "+strconv.FormatFloat(*m.MinScore, 'f', -1, 64))
 	}
+	if len(m.ProjectIDs) > 0 {
+		numbers := make([]string, len(m.ProjectIDs))
+		for i, id := range m.ProjectIDs {
+			numbers[i] = strconv.FormatInt(id, 10)
+		}
+		parts = append(parts, "has(data.project_id) && data.project_id in ["+strings.Join(numbers, ", ")+"]")
+	}
 	return strings.Join(parts, " && ")
 }
 
@@ -160,14 +167,13 @@ func CheckMatch(m carillon.Match) error {
 		}
 		problems = append(problems, p)
 	}
-	some := m.Package != "" || m.Version != "" || m.MinScore != nil
 	switch {
 	case !slices.Contains(carillon.MatchModes, m.Mode):
 		wrong("mode", "must be one of always, never, conditionally", 0)
-	case m.Mode == carillon.MatchAlways && some:
-		wrong("mode", "is always, which asks for nothing: leave package, version and min_score out, or make it conditionally", 0)
-	case m.Mode == carillon.MatchConditionally && !some:
-		wrong("mode", "is conditionally, which needs package, version or min_score", 0)
+	case m.Mode == carillon.MatchAlways && m.Asks():
+		wrong("mode", "is always, which asks for nothing: leave the other fields out, or make it conditionally", 0)
+	case m.Mode == carillon.MatchConditionally && !m.Asks():
+		wrong("mode", "is conditionally, which needs package, version, min_score or project_ids", 0)
 	}
 	if detail, column := checkPattern(m.Package); detail != "" {
 		wrong("package", detail, column)
@@ -177,6 +183,9 @@ func CheckMatch(m carillon.Match) error {
 	}
 	if s := m.MinScore; s != nil && (*s < 0 || *s > carillon.MaxScore) {
 		wrong("min_score", "must be from 0 to 10", 0)
+	}
+	if len(m.ProjectIDs) > carillon.MaxProjectIDs {
+		wrong("project_ids", "may hold at most 100", 0)
 	}
 	if len(problems) > 0 {
 		return &carillon.Error{Code: carillon.CodeInvalid, Message: "the match is not valid", Problems: problems}

@@ -56,11 +56,11 @@ func TestStandardWritesTheEvent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f, _ := formats.Lookup("standard")
-			payload, err := f.Render(tc.event)
+			payload, err := f.Render(formats.Request{Event: tc.event})
 			require.NoError(t, err)
 			require.Equal(t, "application/json", payload.ContentType)
 			require.Equal(t, tc.want, string(payload.Body))
-			again, err := f.Render(tc.event)
+			again, err := f.Render(formats.Request{Event: tc.event})
 			require.NoError(t, err)
 			require.Equal(t, payload, again)
 		})
@@ -70,7 +70,7 @@ func TestStandardWritesTheEvent(t *testing.T) {
 func TestStandardRefusesDataThatIsNoJSON(t *testing.T) {
 	t.Parallel()
 	f, _ := formats.Lookup("standard")
-	_, err := f.Render(carillon.Event{ID: "evt_1", Data: json.RawMessage(`{"marked":`)})
+	_, err := f.Render(formats.Request{Event: carillon.Event{ID: "evt_1", Data: json.RawMessage(`{"marked":`)}})
 	require.ErrorContains(t, err, "cannot be written")
 	require.NotContains(t, err.Error(), "marked")
 }

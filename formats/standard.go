@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"time"
-
-	"github.com/carillon-dev/carillon"
 )
+
+const jsonType = "application/json"
 
 // standard is Carillon's own format: the event as it was published, with
 // "timestamp" for "time", as Standard Webhooks proposes it.
@@ -17,14 +17,26 @@ type standard struct{}
 // Name is "standard".
 func (standard) Name() string { return "standard" }
 
+// Describe says that it is the event as it was published.
+func (standard) Describe() Description {
+	return Description{
+		Title: "Standard", Text: "The event as it was published, in the shape that Standard Webhooks proposes.",
+	}
+}
+
+// Carries is true for every type.
+func (standard) Carries(string) bool { return true }
+
+// Prepare takes no options.
+func (standard) Prepare(posted json.RawMessage, _ []string) (json.RawMessage, error) {
+	return prepare(nil, posted)
+}
+
 // Render writes the event as one JSON object: its keys in a fixed order, empty
 // ones left out, data as it was published but for white space.
-func (standard) Render(e carillon.Event) (Payload, error) {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	// "<" in data stays "<": receivers compare data with what was published.
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(struct {
+func (standard) Render(r Request) (Payload, error) {
+	e := r.Event
+	return writeJSON(struct {
 		ID        string            `json:"id"`
 		Type      string            `json:"type"`
 		Timestamp time.Time         `json:"timestamp"`
@@ -34,9 +46,17 @@ func (standard) Render(e carillon.Event) (Payload, error) {
 		Subject   string            `json:"subject,omitempty"`
 		Data      json.RawMessage   `json:"data"`
 	}{e.ID, e.Type, e.Time.UTC(), e.Source, e.Actor, e.Scope, e.Subject, e.Data})
-	if err != nil {
+}
+
+// writeJSON makes a value the payload.
+func writeJSON(v any) (Payload, error) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	// "<" in data stays "<": receivers compare data with what was published.
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
 		// The encoder's own words can quote the data.
 		return Payload{}, errors.New("the event cannot be written as JSON")
 	}
-	return Payload{Body: bytes.TrimSuffix(body.Bytes(), []byte("\n")), ContentType: "application/json"}, nil
+	return Payload{Body: bytes.TrimSuffix(body.Bytes(), []byte("\n")), ContentType: jsonType}, nil
 }

@@ -157,7 +157,7 @@ func tellCondition(s *Subscription, e *Event, passed bool) string {
 		return "the subscription's mode is never"
 	case s.Match.MinScore != nil && !e.scored():
 		return fmt.Sprintf("the event has no score; the subscription asks for at least %g", *s.Match.MinScore)
-	case s.Match != (carillon.Match{}):
+	case !s.Match.IsZero():
 		return "the condition is false: " + s.Condition
 	default:
 		return "the condition is false"

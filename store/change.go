@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/json"
 	"reflect"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type subscriptionView struct {
 	IncludeCached  bool                       `json:"include_cached,omitempty"`
 	Channel        string                     `json:"channel"`
 	Format         string                     `json:"format"`
+	FormatOptions  json.RawMessage            `json:"format_options,omitempty"`
 	Profile        string                     `json:"profile"`
 	Retry          carillon.Retry             `json:"retry"`
 	State          carillon.SubscriptionState `json:"state"`
@@ -30,8 +32,8 @@ type subscriptionView struct {
 func viewOf(sub carillon.Subscription) subscriptionView {
 	return subscriptionView{
 		Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition, Match: sub.Match,
-		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Format: sub.Format, Profile: sub.Profile, Retry: sub.Retry,
-		State: sub.State, DisabledReason: sub.DisabledReason, Version: sub.Version,
+		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Format: sub.Format, FormatOptions: sub.FormatOptions,
+		Profile: sub.Profile, Retry: sub.Retry, State: sub.State, DisabledReason: sub.DisabledReason, Version: sub.Version,
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 const subscriptionColumns = `id, name, event_types, scope, condition, include_cached, channel, endpoint, format,
-	retry, state, disabled_by, disabled_reason, generation, version, created_version, created_at, updated_at,
+	format_options, retry, state, disabled_by, disabled_reason, generation, version, created_version, created_at, updated_at,
 	profile, match_fields`
 
 const (
@@ -23,9 +23,10 @@ const (
 	selectSubscription  = `SELECT ` + subscriptionColumns + ` FROM subscriptions WHERE id = ?`
 	pageOfSubscriptions = `SELECT ` + subscriptionColumns + ` FROM subscriptions WHERE id > ? ORDER BY id LIMIT ?`
 	insertSubscription  = `INSERT INTO subscriptions (` + subscriptionColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
 	updateSubscription = `UPDATE subscriptions SET name = ?, event_types = ?, scope = ?, condition = ?,
-		include_cached = ?, channel = ?, endpoint = COALESCE(NULLIF(CAST(? AS TEXT), ''), endpoint), format = ?, retry = ?, state = ?, disabled_by = ?,
+		include_cached = ?, channel = ?, endpoint = COALESCE(NULLIF(CAST(? AS TEXT), ''), endpoint), format = ?,
+		format_options = ?, retry = ?, state = ?, disabled_by = ?,
 		disabled_reason = ?, generation = ?, version = ?, updated_at = ?, profile = ?, match_fields = ? WHERE id = ?`
 	deleteSubscription = `DELETE FROM subscriptions WHERE id = ?`
 	cancelDeliveries   = `UPDATE deliveries SET state = 'canceled', next_at = 0, updated_at = ?
@@ -42,6 +43,7 @@ type subscriptionRow struct {
 	Channel        string `db:"channel"`
 	Endpoint       string `db:"endpoint"`
 	Format         string `db:"format"`
+	FormatOptions  string `db:"format_options"`
 	Retry          string `db:"retry"`
 	State          string `db:"state"`
 	DisabledBy     string `db:"disabled_by"`
@@ -77,6 +79,9 @@ func (r subscriptionRow) subscription() (carillon.Subscription, error) {
 	}
 	if err != nil {
 		return carillon.Subscription{}, fmt.Errorf("read subscription %s: %w", r.ID, err)
+	}
+	if r.FormatOptions != "" {
+		sub.FormatOptions = json.RawMessage(r.FormatOptions)
 	}
 	return sub, nil
 }
@@ -117,15 +122,15 @@ func (s *Store) seal(sub carillon.Subscription) (subscriptionRow, error) {
 	return subscriptionRow{
 		ID: sub.ID, Name: sub.Name, EventTypes: asJSON(sub.EventTypes), Scope: asJSON(sub.Scope),
 		Condition: sub.Condition, IncludeCached: sub.IncludeCached, Channel: sub.Channel, Endpoint: endpoint,
-		Format: sub.Format, Retry: asJSON(sub.Retry), State: string(sub.State), DisabledBy: sub.DisabledBy,
-		DisabledReason: sub.DisabledReason, Generation: sub.Generation, Version: sub.Version,
+		Format: sub.Format, FormatOptions: string(sub.FormatOptions), Retry: asJSON(sub.Retry), State: string(sub.State),
+		DisabledBy: sub.DisabledBy, DisabledReason: sub.DisabledReason, Generation: sub.Generation, Version: sub.Version,
 		CreatedVersion: sub.CreatedVersion, CreatedAt: micros(sub.CreatedAt), UpdatedAt: micros(sub.UpdatedAt),
 		Profile: cmp.Or(sub.Profile, carillon.DefaultProfile), MatchFields: matchFields(sub.Match),
 	}, nil
 }
 
 func matchFields(m carillon.Match) string {
-	if m == (carillon.Match{}) {
+	if m.IsZero() {
 		return ""
 	}
 	return asJSON(m)
@@ -178,7 +183,7 @@ func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscriptio
 			return err
 		}
 		written, err := exec(ctx, tx, insertSubscription, r.ID, r.Name, r.EventTypes, r.Scope, r.Condition,
-			r.IncludeCached, r.Channel, r.Endpoint, r.Format, r.Retry, r.State, r.DisabledBy, r.DisabledReason,
+			r.IncludeCached, r.Channel, r.Endpoint, r.Format, r.FormatOptions, r.Retry, r.State, r.DisabledBy, r.DisabledReason,
 			r.Generation, r.Version, r.CreatedVersion, r.CreatedAt, r.UpdatedAt, r.Profile, r.MatchFields)
 		if err != nil {
 			return fmt.Errorf("create subscription %s: %w", sub.ID, err)
@@ -198,9 +203,8 @@ func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscriptio
 }
 
 // UpdateSubscription replaces what people choose of a subscription: its name,
-// event types, scope, condition, match, endpoint, format, profile, retry and
-// state, with
-// DisabledReason where the state becomes disabled, and UpdatedAt. Everything
+// event types, scope, condition, match, endpoint, format and its options,
+// profile, retry and state, with DisabledReason where the state becomes disabled, and UpdatedAt. Everything
 // else is the store's: enabling raises the Generation and forgets who disabled.
 //
 // ifVersion, unless 0, is the version that the change was made from; another
@@ -270,8 +274,8 @@ func (s *Store) replace(ctx context.Context, tx *sqlx.Tx, sub carillon.Subscript
 		return err
 	}
 	_, err = exec(ctx, tx, updateSubscription, r.Name, r.EventTypes, r.Scope, r.Condition, r.IncludeCached, r.Channel,
-		r.Endpoint, r.Format, r.Retry, r.State, r.DisabledBy, r.DisabledReason, r.Generation, r.Version, r.UpdatedAt,
-		r.Profile, r.MatchFields, r.ID)
+		r.Endpoint, r.Format, r.FormatOptions, r.Retry, r.State, r.DisabledBy, r.DisabledReason, r.Generation, r.Version,
+		r.UpdatedAt, r.Profile, r.MatchFields, r.ID)
 	if err != nil {
 		return fmt.Errorf("update subscription %s: %w", sub.ID, err)
 	}

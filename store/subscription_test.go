@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"testing"
@@ -18,7 +19,7 @@ func newSubscription(id string) carillon.Subscription {
 		ID: id, Name: "CoolUtils watchers", EventTypes: []string{"package.*"},
 		Scope: map[string][]string{"feed": {"internal-utils", "public"}}, Condition: `pkg.name == "x"`,
 		IncludeCached: true, Channel: "webhook", Endpoint: carillon.Endpoint(`{"url":"https://example.com/"}`),
-		Format: "standard", Retry: carillon.DefaultRetry(), State: carillon.Enabled, CreatedAt: noon,
+		Format: "standard", FormatOptions: json.RawMessage(`{"a":1}`), Retry: carillon.DefaultRetry(), State: carillon.Enabled, CreatedAt: noon,
 	}
 }
 

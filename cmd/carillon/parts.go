@@ -58,7 +58,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if err != nil {
 		return nil, err
 	}
-	p.channels = channels.NewRegistry(safehttp.Policy{Allow: allow}, time.Now)
+	p.channels = channels.NewRegistry(safehttp.Policy{Allow: allow}, time.Now, cfg.PublicURL)
 
 	options, err := temporalOptions(envconfig.EnvLookupOS, temporalAddress, log)
 	if err != nil {

@@ -21,6 +21,7 @@ const MaxScore = 10
 // compiles to one, and both it and a subscription's own condition must be true.
 // Its zero value matches everything.
 type Match struct {
+	// Mode is kept where it is [MatchNever]; the others follow from the fields.
 	Mode MatchMode `json:"mode,omitempty"`
 	// Package and Version are patterns of the package's name and version; empty
 	// for any. What they can be is in package conditions.

@@ -22,6 +22,8 @@ type fakeStore struct {
 	// rotations are those that were asked for.
 	rotations []carillon.Rotation
 	fakeKeys
+	// numbers are those of each face, by subscription.
+	numbers map[string]map[string]int64
 	// fail is returned by every method, when set.
 	fail error
 	// beforeUpdate runs before an update is applied, when set.
@@ -162,6 +164,34 @@ func (s *fakeStore) RotateSecret(ctx context.Context, r carillon.Rotation) (cari
 func (s *fakeStore) DeleteSubscription(_ context.Context, id string, _ int64, _ string, _ time.Time) error {
 	delete(s.subscriptions, id)
 	return s.fail
+}
+
+func (s *fakeStore) FaceNumbers(_ context.Context, face string, subscriptions []string) (map[string]int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.numbers == nil {
+		s.numbers = map[string]map[string]int64{}
+	}
+	if s.numbers[face] == nil {
+		s.numbers[face] = map[string]int64{}
+	}
+	for _, id := range subscriptions {
+		if _, ok := s.numbers[face][id]; !ok {
+			s.numbers[face][id] = int64(len(s.numbers[face])) + 1
+		}
+	}
+	return s.numbers[face], s.fail
+}
+
+func (s *fakeStore) FaceSubscription(_ context.Context, face string, number int64) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, n := range s.numbers[face] {
+		if n == number {
+			return id, s.fail
+		}
+	}
+	return "", notFound("number", fmt.Sprint(number))
 }
 
 func (s *fakeStore) Backlog(_ context.Context, b carillon.Backlog, limit int) ([]carillon.Delivery, int, error) {

@@ -41,8 +41,8 @@ func readMatch(f *fields) carillon.Match {
 		return match
 	}
 	_ = f.include("match", conditions.CheckMatch(match))
-	if match.Mode == carillon.MatchAlways {
-		return carillon.Match{}
+	if match.Mode != carillon.MatchNever {
+		match.Mode = "" // it follows from the fields, so that a patch can change them
 	}
 	return match
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -125,7 +124,7 @@ func (s *Store) seal(sub carillon.Subscription) (subscriptionRow, error) {
 		Format: sub.Format, FormatOptions: string(sub.FormatOptions), Retry: asJSON(sub.Retry), State: string(sub.State),
 		DisabledBy: sub.DisabledBy, DisabledReason: sub.DisabledReason, Generation: sub.Generation, Version: sub.Version,
 		CreatedVersion: sub.CreatedVersion, CreatedAt: micros(sub.CreatedAt), UpdatedAt: micros(sub.UpdatedAt),
-		Profile: cmp.Or(sub.Profile, carillon.DefaultProfile), MatchFields: matchFields(sub.Match),
+		Profile: sub.Profile, MatchFields: matchFields(sub.Match),
 	}, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/carillon-dev/carillon/channels"
 	"github.com/carillon-dev/carillon/conditions"
 	"github.com/carillon-dev/carillon/matching"
 )
@@ -39,7 +40,7 @@ func (s *snapshots) atLeast(ctx context.Context, version int64, store Store, env
 	}
 	next := &snapshot{version: newVersion, byID: make(map[string]*entry, len(all))}
 	for _, sub := range all {
-		e := matching.Prepare(sub, env, s.known(sub.ID))
+		e := matching.Prepare(sub, env, s.known(sub.ID)).Carrying(channels.Carries(sub))
 		next.entries = append(next.entries, e)
 		next.byID[sub.ID] = e
 	}

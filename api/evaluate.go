@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/channels"
 	"github.com/carillon-dev/carillon/matching"
 	"github.com/carillon-dev/carillon/workflows"
 )
@@ -158,7 +159,7 @@ func (s *Server) explain(
 	if err != nil {
 		return evaluationView{}, err
 	}
-	ready := matching.Prepare(sub, s.deps.Conditions, nil)
+	ready := matching.Prepare(sub, s.deps.Conditions, nil).Carrying(channels.Carries(sub))
 	explain := ready.Explain
 	if q.subscription == "" {
 		explain = ready.ExplainCondition

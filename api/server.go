@@ -119,6 +119,7 @@ func (s *Server) routes() []route {
 
 		{method: http.MethodGet, path: "/v1/event-types", handle: s.listEventTypes, allow: readers},
 		{method: http.MethodGet, path: "/v1/event-types/:type", handle: s.eventType, allow: readers},
+		{method: http.MethodGet, path: "/v1/formats", handle: s.listFormats, allow: readers},
 
 		{method: http.MethodGet, path: "/v1/subscriptions", handle: s.listSubscriptions, allow: readers},
 		{method: http.MethodPost, path: "/v1/subscriptions", handle: s.createSubscription},

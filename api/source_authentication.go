@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 
@@ -149,6 +150,7 @@ func (s *Server) admitUpstream(c echo.Context) (carillon.Source, json.RawMessage
 	if err := checkContentType(c, anyJSON); err != nil {
 		return src, nil, err
 	}
+	body = bytes.TrimPrefix(body, []byte("\ufeff")) // some registries begin with a byte order mark
 	return src, body, checkJSON(body)
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/carillon-dev/carillon"
-	"github.com/carillon-dev/carillon/formats"
 )
 
 // Limits of a subscription.
@@ -18,12 +17,7 @@ const (
 	// maxConditionBytes bounds what is read; how much of it conditions take,
 	// they say themselves.
 	maxConditionBytes = 16 << 10
-	// maxFormatOptionsBytes is for the content of a format that has its own.
-	maxFormatOptionsBytes = 32 << 10
 )
-
-// defaultFormat is how payloads are written unless a subscription says so.
-const defaultFormat = "standard"
 
 // readSubscription makes a subscription of what was posted; current is the
 // stored one that it replaces, nil at creation. shown are secrets that were
@@ -56,6 +50,9 @@ func (s *Server) readSubscription(body json.RawMessage, current *carillon.Subscr
 	if sub.Endpoint, shown, err = s.readEndpoint(f, &sub, current); err != nil {
 		return sub, nil, err
 	}
+	if err := s.checkFormat(f, sub); err != nil {
+		return sub, nil, err
+	}
 	return sub, shown, f.done()
 }
 
@@ -71,26 +68,6 @@ func (s *Server) checkReadOnly(f *fields, current carillon.Subscription) {
 	for _, name := range []string{"effective_condition", "disabled_by", "disabled_reason", "created_at", "updated_at", "warnings"} {
 		f.raw(name)
 	}
-}
-
-// readFormat has the format read its options.
-func readFormat(f *fields, sub *carillon.Subscription) error {
-	if sub.Format = f.text("format", maxNameBytes); sub.Format == "" {
-		sub.Format = defaultFormat
-	}
-	posted := f.raw("format_options")
-	format, ok := formats.Lookup(sub.Format)
-	if !ok {
-		f.wrong("format", "must be one of %s", join(formats.Names()))
-		return nil
-	}
-	if len(posted) > maxFormatOptionsBytes {
-		f.wrong("format_options", "is %d bytes long, at most %d are allowed", len(posted), maxFormatOptionsBytes)
-		return nil
-	}
-	var err error
-	sub.FormatOptions, err = format.Prepare(posted, sub.EventTypes)
-	return f.include("format_options", err)
 }
 
 func (s *Server) readPatterns(f *fields) []string {
@@ -182,9 +159,11 @@ func (s *Server) readEndpoint(f *fields, sub, current *carillon.Subscription) (
 }
 
 // warnings says what is allowed but can hardly be meant: a pattern none of
-// whose types carries a scope key that the subscription asks for.
+// whose types the format carries, or carries a scope key that the subscription
+// asks for.
 func (s *Server) warnings(sub carillon.Subscription) []carillon.Problem {
 	var found []carillon.Problem
+	found = append(found, s.neverCarried(sub)...)
 	for _, key := range sortedKeys(sub.Scope) {
 		for i, pattern := range sub.EventTypes {
 			if s.canCarry(pattern, key) {

@@ -43,8 +43,11 @@ func userAgent() string {
 	return "Carillon/" + version
 }
 
+// webhookName is what a subscription selects the channel by.
+const webhookName = "webhook"
+
 // Name is "webhook".
-func (*webhook) Name() string { return "webhook" }
+func (*webhook) Name() string { return webhookName }
 
 // Host is the URL's host, with its port when it has one.
 func (*webhook) Host(e carillon.Endpoint) string {
@@ -110,11 +113,14 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		reject("the stored signing secret cannot be read")
 		return
 	}
-	header := w.headers(endpoint, m.Event.ID, payload, keys, a.StartedAt)
+	headers := w.headers(endpoint, m.Event.ID, payload, keys, a.StartedAt)
+	if format, ok := formats.Lookup(m.Format); ok && format.Describe().TokenHeader != "" && endpoint.Token != "" {
+		headers = append(headers, header{name: format.Describe().TokenHeader, value: endpoint.Token, secret: true})
+	}
 	profile, _ := carillon.LookupProfile(m.Profile)
 	w.exchange(ctx, a, call{
 		profile: profile,
-		method:  endpoint.Method, url: target, header: header, body: payload.Body,
+		method:  endpoint.Method, url: target, header: headers, body: payload.Body,
 		timeout: time.Duration(endpoint.Timeout), secrets: endpoint.secrets(),
 	})
 }
@@ -165,7 +171,7 @@ func (w *webhook) Redact(e carillon.Endpoint) json.RawMessage {
 	if endpoint.BasicAuth != nil {
 		endpoint.BasicAuth.Password = mask(endpoint.BasicAuth.Password)
 	}
-	endpoint.BearerToken = mask(endpoint.BearerToken)
+	endpoint.BearerToken, endpoint.Token = mask(endpoint.BearerToken), mask(endpoint.Token)
 	redacted, err := json.Marshal(endpoint)
 	if err != nil {
 		return json.RawMessage(`{}`)
@@ -197,7 +203,7 @@ func (e webhookEndpoint) secrets() []string {
 		_, encoded, _ := strings.Cut(secret, "_")
 		secrets = append(secrets, secret, encoded)
 	}
-	secrets = append(secrets, e.BearerToken)
+	secrets = append(secrets, e.BearerToken, e.Token)
 	if e.BasicAuth != nil {
 		secrets = append(secrets, e.BasicAuth.Password, e.BasicAuth.encoded())
 	}

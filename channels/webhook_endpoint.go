@@ -42,9 +42,11 @@ type webhookEndpoint struct {
 	PublicKey       string           `json:"public_key,omitempty"` // answered only
 	PreviousSecrets []previousSecret `json:"previous_secrets,omitempty"`
 	// BasicAuth and BearerToken exclude each other.
-	BasicAuth   *basicAuth        `json:"basic_auth,omitempty"`
-	BearerToken string            `json:"bearer_token,omitempty"`
-	Timeout     carillon.Duration `json:"timeout"`
+	BasicAuth   *basicAuth `json:"basic_auth,omitempty"`
+	BearerToken string     `json:"bearer_token,omitempty"`
+	// Token goes into the header that the format has for one.
+	Token   string            `json:"token,omitempty"`
+	Timeout carillon.Duration `json:"timeout"`
 }
 
 type basicAuth struct {
@@ -53,7 +55,8 @@ type basicAuth struct {
 }
 
 // webhookFields are what may be posted. What is answered may be posted back.
-var webhookFields = []string{"url", "method", "headers", "secret", "public_key", "previous_secrets", "basic_auth", "bearer_token", "timeout"}
+var webhookFields = []string{"url", "method", "headers", "secret", "public_key", "previous_secrets", "basic_auth", "bearer_token", "token",
+	"timeout"}
 
 var webhookMethods = []string{
 	http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodOptions,
@@ -233,6 +236,7 @@ type credentials struct {
 func (c credentials) prepare(endpoint *webhookEndpoint, before webhookEndpoint) {
 	f := c.form
 	endpoint.BearerToken = c.secret("bearer_token", f.text("bearer_token"), before.BearerToken)
+	endpoint.Token = c.secret("token", f.text("token"), before.Token)
 	if auth, ok := f.object("basic_auth", "username", "password"); ok {
 		var password string
 		if before.BasicAuth != nil {

@@ -76,6 +76,9 @@ type Webhook struct {
 	// BasicAuth and BearerToken exclude each other.
 	BasicAuth   *BasicAuth `json:"basic_auth,omitempty"`
 	BearerToken string     `json:"bearer_token,omitempty"`
+	// Token goes into the header that the format has for one, such as
+	// CodeScoring's X-CodeScoring-Authentication.
+	Token string `json:"token,omitempty"`
 	// Timeout is how long an attempt may take; 15 s when zero.
 	Timeout carillon.Duration `json:"timeout,omitzero"`
 }

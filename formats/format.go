@@ -91,7 +91,7 @@ type Option struct {
 type HeaderField struct{ Name, Text string }
 
 // all holds every format, in the order in which people see them.
-var all = []Format{standard{}}
+var all = []Format{standard{}, cloudEvents{}, newMyGet(), newProGet(), newCodeScoring(), newDefectDojo()}
 
 // Lookup returns the format of the name.
 func Lookup(name string) (Format, bool) {

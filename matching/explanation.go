@@ -11,11 +11,13 @@ import (
 type Result string
 
 // The results. Held is the state's alone: the event matches, and its delivery
-// is kept until the subscription takes it.
+// is kept until the subscription takes it. NotCarried is how the format's rule
+// fails: people asked for the event, but its payload cannot be written.
 const (
-	Passed Result = "passed"
-	Failed Result = "failed"
-	Held   Result = "held"
+	Passed     Result = "passed"
+	Failed     Result = "failed"
+	Held       Result = "held"
+	NotCarried Result = "not_carried"
 )
 
 // maxDetailBytes bounds a detail, which can quote a scope or many patterns.
@@ -80,7 +82,7 @@ func (s *Subscription) explain(ctx context.Context, e *Event, rules []rule) (Exp
 			f.Detail = carillon.Clip(r.tell(s, e, ok), maxDetailBytes)
 		}
 		if !ok {
-			f.Result = Failed
+			f.Result = r.failure()
 		}
 		x.Findings = append(x.Findings, f)
 		// The first that fails decides; while none does, the last one.

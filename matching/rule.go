@@ -18,6 +18,7 @@ type Rule string
 const (
 	Created   Rule = "created"   // the subscription was there when the event was accepted
 	Type      Rule = "type"      // one of its patterns names the event's type
+	Format    Rule = "format"    // its format can carry events of the type
 	Scope     Rule = "scope"     // the event has the scope that it asks for
 	Cached    Rule = "cached"    // the package is not a cached one, or it wants those, too
 	Own       Rule = "own"       // the event is not one of Carillon's about itself
@@ -34,11 +35,20 @@ type rule struct {
 	tell   func(s *Subscription, e *Event, passed bool) string
 }
 
+// failure is the result when the rule fails.
+func (r rule) failure() Result {
+	if r.name == Format {
+		return NotCarried
+	}
+	return Failed
+}
+
 // rules has the cheap ones first: the condition is asked only when everything
 // else agrees.
 var rules = [...]rule{
 	{Created, passesCreated, tellCreated},
 	{Type, passesType, tellType},
+	{Format, passesFormat, tellFormat},
 	{Scope, passesScope, tellScope},
 	{Cached, passesCached, tellCached},
 	{Own, passesOwn, tellOwn},
@@ -71,6 +81,21 @@ func tellType(s *Subscription, e *Event, passed bool) string {
 		return "* leaves Carillon's own events out, and nothing else names " + e.Type
 	}
 	return fmt.Sprintf("none of its event types names %s: %s", e.Type, strings.Join(s.EventTypes, ", "))
+}
+
+func passesFormat(_ context.Context, s *Subscription, e *Event) (bool, error) {
+	return s.carries == nil || s.carries(e.Type), nil
+}
+
+func tellFormat(s *Subscription, e *Event, passed bool) string {
+	switch {
+	case !passed:
+		return fmt.Sprintf("the format %s does not carry %s, so the event is left out", s.Format, e.Type)
+	case s.carries == nil:
+		return "the format carries every event"
+	default:
+		return fmt.Sprintf("the format %s carries %s", s.Format, e.Type)
+	}
 }
 
 func passesScope(_ context.Context, s *Subscription, e *Event) (bool, error) {

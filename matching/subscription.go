@@ -16,6 +16,7 @@ type Subscription struct {
 	carillon.Subscription
 	condition *conditions.Condition // nil when it has none
 	broken    error                 // why the condition cannot be used
+	carries   func(eventType string) bool
 }
 
 // Prepare compiles the subscription's condition. A condition that does not
@@ -29,6 +30,14 @@ func Prepare(sub carillon.Subscription, env *conditions.Environment, known *Subs
 	} else if s.Condition != "" {
 		s.condition, s.broken = env.Compile(s.Condition)
 	}
+	return s
+}
+
+// Carrying makes it a subscription whose payloads carry only events of the types
+// that carries is true for; nil is all, as before. It returns the subscription,
+// which nobody may use before.
+func (s *Subscription) Carrying(carries func(eventType string) bool) *Subscription {
+	s.carries = carries
 	return s
 }
 

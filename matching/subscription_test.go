@@ -54,7 +54,7 @@ func TestExplanationsAgreeWithDecisions(t *testing.T) {
 		events = append(events, read(t, event, 5), read(t, event, 6))
 	}
 	decided := map[matching.Rule]int{}
-	for n := range 2 * 4 * 3 * 2 * 5 * 3 {
+	for n := range 2 * 4 * 3 * 2 * 5 * 3 * 2 {
 		pick := func(of int) int {
 			i := n % of
 			n /= of
@@ -68,18 +68,20 @@ func TestExplanationsAgreeWithDecisions(t *testing.T) {
 			Condition:     []string{"", "true", "false", "data.score > 7", "nonsense"}[pick(5)],
 			State:         []carillon.SubscriptionState{carillon.Enabled, carillon.Paused, carillon.Disabled}[pick(3)],
 		}
-		s := matching.Prepare(sub, env, nil)
+		carries := []func(string) bool{nil, func(name string) bool { return name == "ping" }}[pick(2)]
+		s := matching.Prepare(sub, env, nil).Carrying(carries)
 		for _, e := range events {
 			what := fmt.Sprintf("%+v %+v", sub, e)
 			failed, err := s.Decide(t.Context(), e)
 			x, explainErr := s.Explain(t.Context(), e)
 			require.NoError(t, explainErr, what)
 			require.Equal(t, failed == "", x.Matched, what)
-			require.Len(t, x.Findings, 7, what)
+			require.Len(t, x.Findings, 8, what)
 			require.Contains(t, x.Findings, x.Reason, what)
 			if failed != "" {
 				require.Equal(t, failed, x.Reason.Rule, what)
-				require.Equal(t, matching.Failed, x.Reason.Result, what)
+				require.Equal(t, failed == matching.Format, x.Reason.Result == matching.NotCarried, what)
+				require.Equal(t, failed != matching.Format, x.Reason.Result == matching.Failed, what)
 			} else {
 				_, held := s.Held()
 				require.Equal(t, matching.State, x.Reason.Rule, what)
@@ -94,7 +96,20 @@ func TestExplanationsAgreeWithDecisions(t *testing.T) {
 			decided[x.Reason.Rule]++
 		}
 	}
-	require.Len(t, decided, 7, "every rule decides some: %v", decided)
+	require.Len(t, decided, 8, "every rule decides some: %v", decided)
+}
+
+func TestAnEventThatTheFormatDoesNotCarryIsLeftOutAndSaidSo(t *testing.T) {
+	t.Parallel()
+	sub := carillon.Subscription{EventTypes: []string{"*"}, Format: "myget"}
+	s := matching.Prepare(sub, environment(t), nil).Carrying(func(name string) bool { return name == "ping" })
+	x, err := s.Explain(t.Context(), read(t, added(`{"package":"p"}`), 5))
+	require.NoError(t, err)
+	require.False(t, x.Matched)
+	require.Equal(t, matching.Finding{
+		Rule: matching.Format, Result: matching.NotCarried,
+		Detail: "the format myget does not carry package.added, so the event is left out",
+	}, x.Reason)
 }
 
 func TestDecidingAllocatesNothingForEventsThatDoNotMatch(t *testing.T) {

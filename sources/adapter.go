@@ -31,14 +31,15 @@ type Adapter interface {
 	// [carillon.CodeInvalid] when the body is not of the format's syntax, and
 	// otherwise only when the memory does.
 	//
-	// A repeated request yields the same events again, to the byte. So Time is
-	// zero where the registry tells none: like that of a producer's event
+	// A repeated request yields the same events again, to the byte; but for
+	// products that repeat none, of whose requests two that read alike tell of
+	// two events. So Time is zero where the registry tells none: like that of a producer's event
 	// without a time, it is filled in after the fingerprint is taken.
 	Events(ctx context.Context, in Upstream, memory Memory) ([]carillon.Event, error)
 }
 
 // adapters are all that there are, by kind.
-var adapters = []Adapter{distribution{}, cloudEvents{}}
+var adapters = []Adapter{distribution{}, cloudEvents{}, myGet{}, proGet{}, codeScoring{}, defectDojo{}}
 
 // Lookup returns the adapter of the kind, and whether there is one.
 func Lookup(kind string) (Adapter, bool) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,11 +39,14 @@ type bench struct {
 	now     time.Time
 }
 
+// loadCatalog loads the catalog once for all tests.
+var loadCatalog = sync.OnceValues(catalog.Load)
+
 func setup(t *testing.T) *bench {
 	t.Helper()
 	adapter, ok := Lookup("distribution")
 	require.True(t, ok)
-	c, err := catalog.Load()
+	c, err := loadCatalog()
 	require.NoError(t, err)
 	return &bench{
 		t: t, adapter: adapter, memory: newMemory(), catalog: c,
@@ -57,7 +61,7 @@ func setup(t *testing.T) *bench {
 func (b *bench) upstream(body string) Upstream {
 	b.now = b.now.Add(time.Second)
 	return Upstream{
-		Body: []byte(body), Source: b.source, ReceivedAt: b.now,
+		Body: []byte(body), Source: b.source, ReceivedAt: b.now, Catalog: b.catalog,
 		Header: http.Header{"Content-Type": {"application/vnd.docker.distribution.events.v1+json"}},
 	}
 }
@@ -377,7 +381,7 @@ func TestATroubledMemoryIsAnError(t *testing.T) {
 
 func TestKinds(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"distribution", "cloudevents"}, Kinds())
+	require.Equal(t, []string{"distribution", "cloudevents", "myget", "proget", "codescoring", "defectdojo"}, Kinds())
 	_, ok := Lookup("gopher")
 	require.False(t, ok)
 }

@@ -7,7 +7,8 @@
 //
 // The one invariant: the same request, sent again, yields the same events
 // under the same ids, so that a registry which repeats what was not
-// acknowledged loses nothing and rings nothing twice. And since registries
+// acknowledged loses nothing and rings nothing twice. (Products that name none of
+// their notifications and repeat none are the exception.) And since registries
 // repeat what is refused, some for ever, a well-formed request that an adapter
 // does not understand is an event, too: source.unknown.
 package sources

@@ -56,11 +56,14 @@ func unknown(in Upstream, strangers ...stranger) (carillon.Event, error) {
 }
 
 // newEvent makes an event of the source. id is what the source calls it, and is
-// told apart from ids that a producer posts under the same name; at is when it happened, zero when the source does not say. Microseconds are as
-// fine as databases keep a time.
+// told apart from ids that a producer posts under the same name; at is when it
+// happened, zero when the source does not say. Microseconds are as fine as
+// databases keep a time.
 func newEvent(in Upstream, eventType, id string, at time.Time, data any) (carillon.Event, error) {
-	raw, err := json.Marshal(data)
-	if err != nil {
+	var raw bytes.Buffer
+	encoder := json.NewEncoder(&raw)
+	encoder.SetEscapeHTML(false) // receivers read ">= 2.0" more easily than its escapes
+	if err := encoder.Encode(data); err != nil {
 		return carillon.Event{}, fmt.Errorf("write data of %s: %w", eventType, err)
 	}
 	return carillon.Event{
@@ -69,7 +72,7 @@ func newEvent(in Upstream, eventType, id string, at time.Time, data any) (carill
 		Source: in.Source.Name,
 		Scope:  maps.Clone(in.Source.Scope),
 		Time:   at.UTC().Truncate(time.Microsecond),
-		Data:   raw,
+		Data:   bytes.TrimSuffix(raw.Bytes(), []byte("\n")),
 	}, nil
 }
 

@@ -1,0 +1,409 @@
+package formats_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+
+	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+
+	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/catalog"
+)
+
+// strict are receivers that take exactly what a product's documentation says
+// that it sends, and refuse everything else: one a format.
+var strict = map[string]func(header http.Header, body []byte) error{
+	"standard": strictStandard, "cloudevents": strictCloudEvents, "myget": strictMyGet, "proget": strictProGet,
+	"codescoring": strictCodeScoring, "defectdojo": strictDefectDojo,
+}
+
+// shape checks a JSON value.
+type shape func(at string, value any) error
+
+func isText(at string, value any) error {
+	if _, ok := value.(string); !ok {
+		return fmt.Errorf("%s: %v is no text", at, value)
+	}
+	return nil
+}
+
+func isInteger(at string, value any) error {
+	if number, ok := value.(json.Number); !ok || strings.ContainsAny(number.String(), ".eE") {
+		return fmt.Errorf("%s: %v is no integer", at, value)
+	}
+	return nil
+}
+
+func matches(pattern string) shape {
+	re := regexp.MustCompile("^(?:" + pattern + ")$")
+	return func(at string, value any) error {
+		if text, ok := value.(string); !ok || !re.MatchString(text) {
+			return fmt.Errorf("%s: %v does not match %s", at, value, pattern)
+		}
+		return nil
+	}
+}
+
+func orNull(s shape) shape {
+	return func(at string, value any) error {
+		if value == nil {
+			return nil
+		}
+		return s(at, value)
+	}
+}
+
+func listOf(s shape) shape {
+	return func(at string, value any) error {
+		list, ok := value.([]any)
+		if !ok {
+			return fmt.Errorf("%s: is no list", at)
+		}
+		for i, item := range list {
+			if err := s(fmt.Sprintf("%s/%d", at, i), item); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// keys are the members of an object: all must be there, but those whose name
+// ends with "?".
+type keys map[string]shape
+
+func (k keys) shape(at string, value any) error {
+	object, ok := value.(map[string]any)
+	if !ok {
+		return fmt.Errorf("%s: is no object", at)
+	}
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if k[name] == nil && k[name+"?"] == nil {
+			return fmt.Errorf("%s/%s: is not known", at, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(k)) {
+		plain := strings.TrimSuffix(name, "?")
+		member, there := object[plain]
+		switch {
+		case there:
+			if err := k[name](at+"/"+plain, member); err != nil {
+				return err
+			}
+		case plain == name:
+			return fmt.Errorf("%s/%s: is missing", at, name)
+		}
+	}
+	return nil
+}
+
+// with returns the keys of both.
+func (k keys) with(more keys) keys {
+	all := maps.Clone(k)
+	maps.Copy(all, more)
+	return all
+}
+
+func decode(body []byte) (any, error) {
+	var value any
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if err := dec.Decode(&value); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, fmt.Errorf("there is more after the JSON: %w", err)
+	}
+	return value, nil
+}
+
+func member(value any, name string) string {
+	object, _ := value.(map[string]any)
+	text, _ := object[name].(string)
+	return text
+}
+
+const (
+	uuidPattern = `[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`
+	timePattern = `\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z`
+)
+
+// MyGet: https://docs.myget.org/docs/reference/webhooks
+var (
+	myGetFeed    = keys{"FeedIdentifier": orNull(isText), "FeedUrl": orNull(isText)}
+	myGetPackage = keys{"PackageType": orNull(isText), "PackageIdentifier": isText, "PackageVersion": orNull(isText)}
+	myGetAction  = func(words string) keys { return myGetPackage.with(myGetFeed).with(keys{"Action": matches(words)}) }
+	myGetBuild   = myGetFeed.with(keys{"Name": orNull(isText), "Branch": orNull(isText)})
+	myGetDetails = myGetPackage.with(myGetFeed).with(keys{
+		"PackageDetailsUrl": orNull(isText), "PackageDownloadUrl": orNull(isText),
+		"PackageMetadata": keys{
+			"IconUrl": orNull(isText), "Size": orNull(isInteger), "Authors": orNull(isText), "Description": orNull(isText),
+			"LicenseUrl": orNull(isText), "LicenseNames": orNull(isText), "ProjectUrl": orNull(isText), "Tags": orNull(isText),
+			"MinClientVersion": orNull(isText), "ReleaseNotes": orNull(isText),
+			"Dependencies": orNull(listOf(keys{
+				"PackageIdentifier": isText, "PackageVersion": orNull(isText), "TargetFramework": orNull(isText),
+			}.shape)),
+		}.shape,
+	})
+
+	myGetPayloads = map[string]keys{
+		"PingWebHookEventPayloadV1":           {},
+		"PackageAddedWebHookEventPayloadV1":   myGetDetails,
+		"PackageDeletedWebHookEventPayloadV1": myGetPackage.with(myGetFeed),
+		"PackageListedWebHookEventPayloadV1":  myGetAction("listed|unlisted"),
+		"PackagePinnedWebHookEventPayloadV1":  myGetAction("pinned|unpinned"),
+		"PackagePushedWebHookEventPayloadV1": myGetDetails.with(keys{
+			"TargetPackageSourceName": isText, "TargetPackageSourceUrl": isText,
+		}),
+		"BuildQueuedWebHookEventPayloadV1":  myGetBuild,
+		"BuildStartedWebHookEventPayloadV1": myGetBuild,
+		"BuildFinishedWebHookEventPayloadV1": myGetBuild.with(keys{
+			"Result": matches("success|failed"), "BuildLogUrl": orNull(isText),
+			"Packages": listOf(myGetPackage.with(keys{"TargetFramework": orNull(isText)}).shape),
+		}),
+	}
+)
+
+func strictMyGet(header http.Header, body []byte) error {
+	if agent := header.Get("User-Agent"); !strings.HasPrefix(agent, "MyGet Web Hook/") {
+		return fmt.Errorf("User-Agent: %s", agent)
+	}
+	switch kind := header.Get("Content-Type"); kind {
+	case "application/vnd.myget.webhooks.v1+json", "application/json":
+	default:
+		return fmt.Errorf("Content-Type: %s", kind)
+	}
+	value, err := decode(body)
+	if err != nil {
+		return err
+	}
+	payload, known := myGetPayloads[member(value, "PayloadType")]
+	if !known {
+		return fmt.Errorf("400: PayloadType is %q", member(value, "PayloadType"))
+	}
+	if id := member(value, "Identifier"); id != header.Get("X-MyGet-EventIdentifier") {
+		return fmt.Errorf("Identifier %q is not the header's", id)
+	}
+	return keys{
+		"Identifier": matches(uuidPattern), "Username": orNull(isText), "When": matches(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}Z`),
+		"PayloadType": isText, "Payload": payload.shape,
+	}.shape("", value)
+}
+
+// ProGet: https://docs.inedo.com/docs/proget/feeds/notifications-webhooks
+func strictProGet(header http.Header, body []byte) error {
+	if kind := header.Get("Content-Type"); kind != "application/json" {
+		return fmt.Errorf("Content-Type: %s", kind)
+	}
+	value, err := decode(body)
+	if err != nil {
+		return err
+	}
+	object, _ := value.(map[string]any)
+	has := func(name string) bool { _, ok := object[name]; return ok }
+	switch {
+	case has("issues"):
+		return keys{
+			"issues":      listOf(keys{"Sequence": isText, "Detail": isText}.shape),
+			"buildNumber": isText, "releaseNumber": isText, "projectName": isText,
+		}.shape("", value)
+	case has("result"):
+		return keys{"package": isText, "version": isText, "result": isText, "details": isText, "feed": isText}.shape("", value)
+	case has("vulnerabilityId"):
+		return keys{
+			"packages":        listOf(keys{"Name": isText, "AffectedVersions": isText}.shape),
+			"vulnerabilityId": isText, "summary": isText, "severity": isText, "score": matches(`[0-9]+(?:\.[0-9]+)?`),
+		}.shape("", value)
+	default:
+		return keys{
+			"package": isText, "version": isText, "user": isText, "feed": isText,
+			"event": matches("Added|Overwritten|Promoted|Deployed|Deleted|Purged|Status Changed"),
+		}.shape("", value)
+	}
+}
+
+// CodeScoring: https://docs.codescoring.ru/on-premise/how-to/webhooks.en/
+func codeScoringPayload(trigger string) (keys, bool) {
+	alert := keys{
+		"alert_id": isInteger, "stage": matches("dev|source|build|stage|test|prod|proxy"), "level": matches("info|warning|critical"),
+		"policy_id": isInteger, "policy_name": isText, "dependency_id": isInteger, "dependency_purl": matches("pkg:.+"),
+		"matched_criteria": listOf(isText),
+	}
+	project := keys{"project_id": isInteger, "project_name": isText}
+	image := keys{"container_image_id": isInteger, "container_image_name": isText}
+	counts := keys{"vulnerabilities_count": isInteger, "dependencies_count": isInteger, "analysis_id?": isInteger}
+	repository := project.with(keys{"repo_url": isText, "repo_ref_name": isText})
+	failure := keys{"error": isText}
+	payloads := map[string]keys{
+		"test":                                      {},
+		"sca_policy_has_been_triggered":             alert.with(keys{"project_id": isInteger}),
+		"osa_policy_has_been_triggered":             alert.with(keys{"container_image_id": isInteger, "artifact_repository_id": isInteger}),
+		"project_sca_analysis_started":              project,
+		"project_sca_analysis_finished":             project.with(counts),
+		"project_sca_analysis_cancelled":            project,
+		"project_sca_analysis_failed":               project.with(failure),
+		"container_image_sca_analysis_started":      image,
+		"container_image_sca_analysis_finished":     image.with(counts),
+		"container_image_sca_analysis_cancelled":    image,
+		"container_image_sca_analysis_failed":       image.with(failure),
+		"cloning_of_repository_started":             repository,
+		"cloning_of_repository_finished":            repository,
+		"cloning_of_repository_failed":              repository.with(failure),
+		"ml_model_user_secrets_accepted":            {},
+		"ml_model_user_secrets_purged":              {},
+		"project_secrets_analysis_failed":           project,
+		"ml_model_user_secrets_training_run_failed": {},
+		"clones_analysis_failed":                    project.with(failure),
+		"authors_analysis_failed":                   project.with(failure),
+	}
+	for _, end := range []string{"started", "finished", "cancelled"} {
+		payloads["clones_analysis_"+end], payloads["authors_analysis_"+end] = project, project
+		payloads["project_secrets_analysis_"+end] = project
+		payloads["ml_model_user_secrets_training_run_"+end] = keys{}
+	}
+	payload, known := payloads[trigger]
+	return payload, known
+}
+
+const codeScoringToken = "a-shared-token"
+
+func strictCodeScoring(header http.Header, body []byte) error {
+	if token := header.Get("X-CodeScoring-Authentication"); token != codeScoringToken {
+		return fmt.Errorf("401: the token is %q", token)
+	}
+	value, err := decode(body)
+	if err != nil {
+		return err
+	}
+	event := func(at string, value any) error {
+		payload, known := codeScoringPayload(member(value, "trigger"))
+		if !known {
+			return fmt.Errorf("%s: the trigger %q is not known", at, member(value, "trigger"))
+		}
+		return keys{"created_at": matches(timePattern), "trigger": isText, "payload": payload.shape}.shape(at, value)
+	}
+	if err := (keys{"events": listOf(event)}).shape("", value); err != nil {
+		return err
+	}
+	if object, _ := value.(map[string]any); len(object["events"].([]any)) == 0 {
+		return fmt.Errorf("there is no event")
+	}
+	return nil
+}
+
+// DefectDojo: https://docs.defectdojo.com/open_source/notification_webhooks/how_to/
+func strictDefectDojo(header http.Header, body []byte) error {
+	for name, pattern := range map[string]string{
+		"User-Agent": `DefectDojo-\d.*`, "X-DefectDojo-Instance": `https?://.+`, "Accept": "application/json", "Content-Type": "application/json",
+	} {
+		if err := matches(pattern)(name, header.Get(name)); err != nil {
+			return err
+		}
+	}
+	urls := keys{"url_ui": isText, "url_api": isText}
+	user := urls.with(keys{"id": isInteger, "email": isText, "username": isText, "first_name": isText, "last_name": isText})
+	named := urls.with(keys{"id": isInteger, "name": isText})
+	titled := urls.with(keys{"id": isInteger, "title": isText})
+	finding := titled.with(keys{"severity": matches("Info|Low|Medium|High|Critical")})
+	base := keys{"description": orNull(isText), "title": orNull(isText), "user": orNull(user.shape), "disclaimer?": isText}
+
+	productType := base.with(urls).with(keys{"product_type": named.shape})
+	product := productType.with(keys{"product": named.shape})
+	engagement := product.with(keys{"engagement": named.shape})
+	test := engagement.with(keys{"test": titled.shape})
+	scan := test.with(keys{"finding_count": isInteger, "findings": keys{
+		"new": listOf(finding.shape), "reactivated": listOf(finding.shape),
+		"mitigated": listOf(finding.shape), "untouched": listOf(finding.shape),
+	}.shape})
+	name := header.Get("X-DefectDojo-Event")
+	body1, special := map[string]keys{
+		"product_type_added": productType, "product_added": product, "engagement_added": engagement, "test_added": test,
+		"scan_added": scan, "scan_added_empty": scan,
+		"review_requested": test.with(keys{"finding": finding.shape, "requested_by": user.shape, "reviewers": listOf(user.shape)}),
+	}[name]
+	if !special {
+		if _, ok := catalog.TypeOf(catalog.DefectDojo, name); !ok {
+			return fmt.Errorf("the event %q is not known", name)
+		}
+		body1 = base.with(keys{"url_ui?": isText, "url_api?": isText})
+	}
+	value, err := decode(body)
+	if err != nil {
+		return err
+	}
+	return body1.shape("", value)
+}
+
+// Standard Webhooks, and our own page.
+func strictStandard(_ http.Header, body []byte) error {
+	value, err := decode(body)
+	if err != nil {
+		return err
+	}
+	err = keys{
+		"id": matches("evt_.+"), "type": isText, "timestamp": matches(timePattern), "source": isText, "data": keysOfAny,
+		"actor?": isText, "subject?": isText, "scope?": keysOfAny,
+	}.shape("", value)
+	if err != nil {
+		return err
+	}
+	return checkData(member(value, "type"), value.(map[string]any)["data"])
+}
+
+func keysOfAny(at string, value any) error {
+	if _, ok := value.(map[string]any); !ok {
+		return fmt.Errorf("%s: is no object", at)
+	}
+	return nil
+}
+
+var types = func() *catalog.Catalog {
+	c, err := catalog.Load()
+	if err != nil {
+		panic(err)
+	}
+	return c
+}()
+
+func checkData(eventType string, data any) error {
+	text, err := json.Marshal(data)
+	if err != nil {
+		return err
+	}
+	return types.CheckData(carillon.Event{Type: eventType, Data: text})
+}
+
+// CloudEvents: what its SDK takes, with the attributes that we document.
+func strictCloudEvents(header http.Header, body []byte) error {
+	request := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+	request.Header = header
+	event, err := cehttp.NewEventFromHTTPRequest(request)
+	if err != nil {
+		return err
+	}
+	if err := event.Validate(); err != nil {
+		return err
+	}
+	eventType, ours := strings.CutPrefix(event.Type(), "dev.carillon.")
+	if !ours || event.DataContentType() != "application/json" || event.Time().IsZero() || !strings.HasPrefix(event.ID(), "evt_") {
+		return fmt.Errorf("an attribute is missing or strange: %s", event)
+	}
+	for name := range event.Extensions() {
+		if name != "actor" && name != "carillonscope" {
+			return fmt.Errorf("the attribute %s is not known", name)
+		}
+	}
+	data, err := decode(event.Data())
+	if err != nil {
+		return err
+	}
+	return checkData(eventType, data)
+}

@@ -149,11 +149,16 @@ func (s *Server) payload(ctx context.Context, d carillon.Delivery) (formats.Payl
 	if err != nil {
 		return formats.Payload{}, err
 	}
+	return s.payloadOf(sub, pub.Event)
+}
+
+// payloadOf renders an event as the subscription's channel would send it.
+func (s *Server) payloadOf(sub carillon.Subscription, event carillon.Event) (formats.Payload, error) {
 	renderer, ok := s.deps.Channels[sub.Channel].(channels.Renderer)
 	if !ok {
 		return formats.Payload{}, carillon.Errorf(carillon.CodeConflict, "the channel %s shows no payload", sub.Channel)
 	}
-	payload, err := renderer.Payload(channels.Message{Event: pub.Event, Format: sub.Format, FormatOptions: sub.FormatOptions})
+	payload, err := renderer.Payload(channels.Message{Event: event, Format: sub.Format, FormatOptions: sub.FormatOptions})
 	if err != nil {
 		return formats.Payload{}, carillon.Errorf(carillon.CodeConflict, "%s", err)
 	}

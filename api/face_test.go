@@ -287,7 +287,7 @@ func TestProGetsAPI(t *testing.T) {
 		status             int
 		want               string
 	}{
-		{"POST", "edit?id=9", `{}`, 404, "no webhook"},
+		{"POST", "edit?id=9", `{}`, 404, "there is no"},
 		{"POST", "edit?id=x", `{}`, 400, "id must be the number"},
 		{"POST", "edit?id=1", `{"event":"eaten"}`, 400, "event: must be one or several of added, overwritten"},
 		{"POST", "edit?id=1", `{"payload":{"content":"$ToJson(%(a: $b))"}}`, 400, "payload/content"},

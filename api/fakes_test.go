@@ -262,9 +262,11 @@ type fakePublisher struct {
 	// asked are the updates: what, workflow id, subscription.
 	asked [][3]string
 	// key is that of the last redelivery.
-	key   string
-	fail  error
-	panic any
+	key string
+	// sha256 is the payload that the last redelivery is bound to.
+	sha256 string
+	fail   error
+	panic  any
 }
 
 func (p *fakePublisher) Publish(_ context.Context, event carillon.Event, fingerprint string) (carillon.Run, error) {
@@ -300,7 +302,7 @@ func (p *fakePublisher) Cancel(_ context.Context, run carillon.Run, subscription
 }
 
 func (p *fakePublisher) Redeliver(_ context.Context, pub *carillon.Publication, r carillon.Redelivery) (carillon.Run, error) {
-	p.key = r.Key
+	p.key, p.sha256 = r.Key, r.PayloadSHA256
 	p.asked = append(p.asked, [3]string{"redeliver", pub.Event.ID, fmt.Sprint(r.SubscriptionID, " ", r.Number)})
 	return carillon.Run{WorkflowID: workflows.RedeliveryWorkflowID(r.EventID, r.SubscriptionID, r.Number), RunID: "run"}, p.fail
 }

@@ -101,7 +101,6 @@ func readFormat(f *fields, sub *carillon.Subscription) error {
 	return f.include("format_options", err)
 }
 
-
 // checkFormat refuses what does not go with the format: types named that it
 // does not carry, and fields of the endpoint. Under a wildcard such events are
 // left out.

@@ -105,7 +105,7 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		return
 	}
 	if m.PayloadSHA256 != "" && m.PayloadSHA256 != digest(payload.Body) {
-		reject("the payload is no more what was sent before: the subscription's format was changed; redeliver it rendered anew")
+		reject("the payload is no more what was sent before: the format was changed; redeliver it rendered anew")
 		return
 	}
 	keys, err := endpoint.keys(a.StartedAt)

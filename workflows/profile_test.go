@@ -19,11 +19,11 @@ func holding(route activities.RouteResult) activities.RouteResult {
 	return route
 }
 
-func refusing() carillon.Attempt { return status(carillon.OutcomeRefused, 404) }
+func refused404() carillon.Attempt { return status(carillon.OutcomeRefused, 404) }
 
 func TestARefusalDisablesAtOnceAndHoldsTheDelivery(t *testing.T) {
 	t.Parallel()
-	s := &scripted{route: plans("sub_a", "sub_b"), replies: map[string][]carillon.Attempt{"sub_a": {refusing()}}}
+	s := &scripted{route: plans("sub_a", "sub_b"), replies: map[string][]carillon.Attempt{"sub_a": {refused404()}}}
 	env := newRun(t, s)
 	env.ExecuteWorkflow(workflows.DispatchType, input())
 	require.Equal(t, workflows.DispatchResult{Succeeded: 1, Held: 1}, result(t, env))
@@ -59,9 +59,9 @@ func TestARefusalThatDisablesNothingGoesOnByTheSchedule(t *testing.T) {
 		want    workflows.DispatchResult
 		after   []time.Duration
 	}{
-		"until it is taken": {1, []carillon.Attempt{refusing(), delivered()}, workflows.DispatchResult{Succeeded: 1},
+		"until it is taken": {1, []carillon.Attempt{refused404(), delivered()}, workflows.DispatchResult{Succeeded: 1},
 			[]time.Duration{0, time.Minute}},
-		"or its schedule runs out": {9, []carillon.Attempt{refusing()}, workflows.DispatchResult{Failed: 1},
+		"or its schedule runs out": {9, []carillon.Attempt{refused404()}, workflows.DispatchResult{Failed: 1},
 			[]time.Duration{0, time.Minute, 6 * time.Minute}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestAProbeThatIsRefusedIsPutBackAndDisables(t *testing.T) {
 	t.Parallel()
 	route := plans("sub_a")
 	route.Plans[0].Delays = nil
-	s := &scripted{route: route, replies: map[string][]carillon.Attempt{"sub_a": {refusing()}}}
+	s := &scripted{route: route, replies: map[string][]carillon.Attempt{"sub_a": {refused404()}}}
 	env := newRun(t, s)
 	env.ExecuteWorkflow(workflows.DispatchType, workflows.DispatchInput{Redelivery: &carillon.Redelivery{
 		EventID: "evt_1", SubscriptionID: "sub_a", Number: 1, Probe: true, From: []carillon.DeliveryState{carillon.Held},

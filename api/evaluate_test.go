@@ -114,7 +114,7 @@ func TestWhyAnEventDidOrDidNotMatch(t *testing.T) {
 			require.Equal(t, test.rule, v.Reason.Rule, "%+v", v.Rules)
 			require.Equal(t, test.result, v.Reason.Result)
 			require.Contains(t, v.Reason.Detail, test.detail)
-			require.Len(t, v.Rules, 7, "every rule has its result")
+			require.Len(t, v.Rules, 8, "every rule has its result")
 			require.Contains(t, v.Rules, v.Reason)
 			require.Empty(t, v.Note)
 		})

@@ -73,7 +73,7 @@ func TestFieldsAreRefused(t *testing.T) {
 		{"projects", `"match":{"project_ids":["x"]}`, "/match/project_ids", "array of numbers", 0},
 		{"a field", `"match":{"name":"x"}`, "/match/name", "is not known here", 0},
 		{"a mode", `"match":{"mode":"maybe"}`, "/match/mode", "always, never", 0},
-		{"both together", `"match":{"package":"a"},"condition":"` + strings.Repeat("actor == 'x' || ", 127) + `true"`, "/match", "together", 0},
+		{"both together", `"match":{"package":"a"},"condition":"` + "actor == '" + strings.Repeat("x", 2030) + `'"`, "/match", "together", 0},
 		{"feeds beside another scope", `"feeds":["other"]`, "/feeds", "short for scope.feed", 0},
 		{"no feeds", `"feeds":[]`, "/feeds", "at least one", 0},
 	}

@@ -1,10 +1,26 @@
 package catalog
 
 import (
+	"flag"
+	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
+
+var update = flag.Bool("update", false, "write the generated document anew")
+
+func TestDocumentationIsCurrent(t *testing.T) {
+	t.Parallel()
+	const path = "../docs/event-types.md"
+	want := load(t).Markdown()
+	if *update {
+		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
+	}
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, want, string(got), "write it anew with: make generate")
+}
 
 func TestTheProductsNamesAreThoseOfTheirPages(t *testing.T) {
 	t.Parallel()

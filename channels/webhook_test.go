@@ -262,13 +262,13 @@ func TestWebhookTakesASecondConnectionWhenTheFirstWasClosedWhileIdle(t *testing.
 func TestWebhookCountsAnAnswerWhoseBodyNeverEndsAsDelivered(t *testing.T) {
 	t.Parallel()
 	base := server(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, "taken")
+		_, _ = io.WriteString(w, "taken!") // ends with what no secret begins with
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	}), (*httptest.Server).Start)
 	a := attempt(t, webhook(t, loopback), `{"url":"`+base+`","timeout":"200ms"}`)
 	require.Equal(t, carillon.OutcomeDelivered, a.Outcome, a.Error)
-	require.Equal(t, "taken", a.Response.Body)
+	require.Equal(t, "taken!", a.Response.Body)
 	require.True(t, a.Response.Truncated)
 }
 

@@ -42,9 +42,9 @@ type Evaluation struct {
 
 // Finding is what one rule makes of an event.
 type Finding struct {
-	// Rule is created, type, scope, cached, own, condition or state.
+	// Rule is created, type, format, scope, cached, own, condition or state.
 	Rule string `json:"rule"`
-	// Result is passed, failed or held.
+	// Result is passed, failed, held, or not_carried of the format.
 	Result string `json:"result"`
 	// Detail is for people.
 	Detail string `json:"detail"`

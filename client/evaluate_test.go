@@ -24,7 +24,7 @@ func TestEvaluate(t *testing.T) {
 	require.Empty(t, e.Delivery)
 	require.Equal(t, "condition", e.Reason.Rule)
 	require.Equal(t, "failed", e.Reason.Result)
-	require.Len(t, e.Rules, 7)
+	require.Len(t, e.Rules, 8)
 	require.Equal(t, &carillon.Problem{Detail: "data.score: no such key: score", Line: 2, Column: 6}, e.Error)
 
 	e, err = answering(t, exchange{

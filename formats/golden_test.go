@@ -14,7 +14,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/catalog"
 	"github.com/carillon-dev/carillon/formats"
+	"github.com/carillon-dev/carillon/internal/strict"
 )
 
 // golden is an event and how it is written, as the product's page has it. The
@@ -32,6 +34,15 @@ type golden struct {
 }
 
 var instance = formats.Instance{PublicURL: "https://bells.example.com", Agent: "Carillon/test"}
+
+// types are all that there are.
+var types = func() *catalog.Catalog {
+	c, err := catalog.Load()
+	if err != nil {
+		panic(err)
+	}
+	return c
+}()
 
 func goldens(t testing.TB, format string) []golden {
 	t.Helper()
@@ -59,13 +70,13 @@ func headerOf(f formats.Format, payload formats.Payload) http.Header {
 		header.Set(h.Name, h.Value)
 	}
 	if name := f.Describe().TokenHeader; name != "" {
-		header.Set(name, codeScoringToken)
+		header.Set(name, strict.Token)
 	}
 	return header
 }
 
 // written are the formats that write what a product, or a specification, says.
-func written() []string { return slices.Sorted(maps.Keys(strict)) }
+func written() []string { return slices.Sorted(maps.Keys(strict.Receivers)) }
 
 func TestThePagesExamplesAreRebuilt(t *testing.T) {
 	t.Parallel()
@@ -84,7 +95,7 @@ func TestThePagesExamplesAreRebuilt(t *testing.T) {
 					require.Equal(t, value, header.Get(field), field)
 				}
 				if !g.Partial {
-					require.NoError(t, strict[name](header, payload.Body))
+					require.NoError(t, strict.Receivers[name](header, payload.Body))
 				}
 				again, err := f.Render(formats.Request{Event: g.Event, Options: g.Options, Instance: instance})
 				require.NoError(t, err)
@@ -167,15 +178,15 @@ func TestAStrictReceiverRefusesWhatIsNotAsThePageHasIt(t *testing.T) {
 				payload, err := f.Render(formats.Request{Event: g.Event, Options: g.Options, Instance: instance})
 				require.NoError(t, err)
 				header := headerOf(f, payload)
-				require.NoError(t, strict[name](header, g.Body))
-				value, err := decode(g.Body)
+				require.NoError(t, strict.Receivers[name](header, g.Body))
+				value, err := strict.Decode(g.Body)
 				require.NoError(t, err)
 				changed := mutations("", value)
 				require.NotEmpty(t, changed)
 				for _, m := range changed {
 					body, err := json.Marshal(m.body)
 					require.NoError(t, err)
-					require.Error(t, strict[name](header, body), "%s was taken: %s", m.what, body)
+					require.Error(t, strict.Receivers[name](header, body), "%s was taken: %s", m.what, body)
 				}
 			})
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/catalog"
 	"github.com/carillon-dev/carillon/formats"
+	"github.com/carillon-dev/carillon/internal/strict"
 	"github.com/carillon-dev/carillon/sources"
 )
 
@@ -33,7 +34,7 @@ func TestEveryTypeIsCarriedOrRefused(t *testing.T) {
 					continue
 				}
 				require.NoError(t, err, "%s × %s", name, typ.Name)
-				require.NoError(t, strict[name](headerOf(f, payload), payload.Body), "%s × %s: %s", name, typ.Name, payload.Body)
+				require.NoError(t, strict.Receivers[name](headerOf(f, payload), payload.Body), "%s × %s: %s", name, typ.Name, payload.Body)
 				carried[name]++
 			}
 		}
@@ -77,9 +78,9 @@ func TestCloudEventsSourcesAreReferences(t *testing.T) {
 		event.Source = source
 		payload, err := lookup(t, "cloudevents").Render(formats.Request{Event: event})
 		require.NoError(t, err)
-		value, err := decode(payload.Body)
+		value, err := strict.Decode(payload.Body)
 		require.NoError(t, err)
-		require.Equal(t, want, member(value, "source"))
+		require.Equal(t, want, strict.Member(value, "source"))
 	}
 }
 
@@ -158,7 +159,7 @@ func FuzzValuesChangeNoStructure(f *testing.F) {
 // hostile puts the text in the place of every text that a producer gives.
 func hostile(t *testing.T, e carillon.Event, text string) carillon.Event {
 	t.Helper()
-	data, err := decode(e.Data)
+	data, err := strict.Decode(e.Data)
 	require.NoError(t, err)
 	if e.Data, err = json.Marshal(everyText(data, text)); err != nil {
 		t.Fatal(err)
@@ -196,7 +197,7 @@ func everyText(value any, text string) any {
 // skeleton is a document with its texts left out.
 func skeleton(t *testing.T, body []byte) any {
 	t.Helper()
-	value, err := decode(body)
+	value, err := strict.Decode(body)
 	require.NoError(t, err, "%s", body)
 	return everyText(value, "text")
 }

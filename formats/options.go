@@ -20,7 +20,7 @@ func chosen(options []Option, raw json.RawMessage) (map[string]string, error) {
 	for _, o := range options {
 		values[o.Name] = o.Default
 	}
-	if raw == nil {
+	if len(raw) == 0 {
 		return values, nil
 	}
 	var posted map[string]json.RawMessage

@@ -1,16 +1,22 @@
-package formats_test
+// Package strict has receivers of webhooks, for tests: they take exactly what
+// the documentation of a product or a specification says that is sent, and
+// refuse everything else.
+//
+// They are written from the documentation, and know nothing of package formats.
+package strict
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 
@@ -18,9 +24,9 @@ import (
 	"github.com/carillon-dev/carillon/catalog"
 )
 
-// strict are receivers that take exactly what a product's documentation says
-// that it sends, and refuse everything else: one a format.
-var strict = map[string]func(header http.Header, body []byte) error{
+// Receivers has one for each format, by its name. A receiver errs with the reason
+// why it refuses a request.
+var Receivers = map[string]func(header http.Header, body []byte) error{
 	"standard": strictStandard, "cloudevents": strictCloudEvents, "myget": strictMyGet, "proget": strictProGet,
 	"codescoring": strictCodeScoring, "defectdojo": strictDefectDojo,
 }
@@ -112,7 +118,8 @@ func (k keys) with(more keys) keys {
 	return all
 }
 
-func decode(body []byte) (any, error) {
+// Decode reads one JSON document; numbers keep their digits.
+func Decode(body []byte) (any, error) {
 	var value any
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
@@ -125,7 +132,8 @@ func decode(body []byte) (any, error) {
 	return value, nil
 }
 
-func member(value any, name string) string {
+// Member returns the text that an object has under the name.
+func Member(value any, name string) string {
 	object, _ := value.(map[string]any)
 	text, _ := object[name].(string)
 	return text
@@ -181,15 +189,15 @@ func strictMyGet(header http.Header, body []byte) error {
 	default:
 		return fmt.Errorf("Content-Type: %s", kind)
 	}
-	value, err := decode(body)
+	value, err := Decode(body)
 	if err != nil {
 		return err
 	}
-	payload, known := myGetPayloads[member(value, "PayloadType")]
+	payload, known := myGetPayloads[Member(value, "PayloadType")]
 	if !known {
-		return fmt.Errorf("400: PayloadType is %q", member(value, "PayloadType"))
+		return fmt.Errorf("400: PayloadType is %q", Member(value, "PayloadType"))
 	}
-	if id := member(value, "Identifier"); id != header.Get("X-MyGet-EventIdentifier") {
+	if id := Member(value, "Identifier"); id != header.Get("X-MyGet-EventIdentifier") {
 		return fmt.Errorf("Identifier %q is not the header's", id)
 	}
 	return keys{
@@ -203,7 +211,7 @@ func strictProGet(header http.Header, body []byte) error {
 	if kind := header.Get("Content-Type"); kind != "application/json" {
 		return fmt.Errorf("Content-Type: %s", kind)
 	}
-	value, err := decode(body)
+	value, err := Decode(body)
 	if err != nil {
 		return err
 	}
@@ -273,20 +281,21 @@ func codeScoringPayload(trigger string) (keys, bool) {
 	return payload, known
 }
 
-const codeScoringToken = "a-shared-token"
+// Token is the one that the receiver of CodeScoring's webhooks asks for.
+const Token = "a-shared-token"
 
 func strictCodeScoring(header http.Header, body []byte) error {
-	if token := header.Get("X-CodeScoring-Authentication"); token != codeScoringToken {
+	if token := header.Get("X-CodeScoring-Authentication"); token != Token {
 		return fmt.Errorf("401: the token is %q", token)
 	}
-	value, err := decode(body)
+	value, err := Decode(body)
 	if err != nil {
 		return err
 	}
 	event := func(at string, value any) error {
-		payload, known := codeScoringPayload(member(value, "trigger"))
+		payload, known := codeScoringPayload(Member(value, "trigger"))
 		if !known {
-			return fmt.Errorf("%s: the trigger %q is not known", at, member(value, "trigger"))
+			return fmt.Errorf("%s: the trigger %q is not known", at, Member(value, "trigger"))
 		}
 		return keys{"created_at": matches(timePattern), "trigger": isText, "payload": payload.shape}.shape(at, value)
 	}
@@ -294,7 +303,7 @@ func strictCodeScoring(header http.Header, body []byte) error {
 		return err
 	}
 	if object, _ := value.(map[string]any); len(object["events"].([]any)) == 0 {
-		return fmt.Errorf("there is no event")
+		return errors.New("there is no event")
 	}
 	return nil
 }
@@ -324,7 +333,7 @@ func strictDefectDojo(header http.Header, body []byte) error {
 		"mitigated": listOf(finding.shape), "untouched": listOf(finding.shape),
 	}.shape})
 	name := header.Get("X-DefectDojo-Event")
-	body1, special := map[string]keys{
+	want, special := map[string]keys{
 		"product_type_added": productType, "product_added": product, "engagement_added": engagement, "test_added": test,
 		"scan_added": scan, "scan_added_empty": scan,
 		"review_requested": test.with(keys{"finding": finding.shape, "requested_by": user.shape, "reviewers": listOf(user.shape)}),
@@ -333,18 +342,18 @@ func strictDefectDojo(header http.Header, body []byte) error {
 		if _, ok := catalog.TypeOf(catalog.DefectDojo, name); !ok {
 			return fmt.Errorf("the event %q is not known", name)
 		}
-		body1 = base.with(keys{"url_ui?": isText, "url_api?": isText})
+		want = base.with(keys{"url_ui?": isText, "url_api?": isText})
 	}
-	value, err := decode(body)
+	value, err := Decode(body)
 	if err != nil {
 		return err
 	}
-	return body1.shape("", value)
+	return want.shape("", value)
 }
 
 // Standard Webhooks, and our own page.
 func strictStandard(_ http.Header, body []byte) error {
-	value, err := decode(body)
+	value, err := Decode(body)
 	if err != nil {
 		return err
 	}
@@ -355,7 +364,7 @@ func strictStandard(_ http.Header, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return checkData(member(value, "type"), value.(map[string]any)["data"])
+	return checkData(Member(value, "type"), value.(map[string]any)["data"])
 }
 
 func keysOfAny(at string, value any) error {
@@ -365,27 +374,23 @@ func keysOfAny(at string, value any) error {
 	return nil
 }
 
-var types = func() *catalog.Catalog {
-	c, err := catalog.Load()
-	if err != nil {
-		panic(err)
-	}
-	return c
-}()
+var types = sync.OnceValues(catalog.Load)
 
 func checkData(eventType string, data any) error {
 	text, err := json.Marshal(data)
 	if err != nil {
 		return err
 	}
-	return types.CheckData(carillon.Event{Type: eventType, Data: text})
+	all, err := types()
+	if err != nil {
+		return err
+	}
+	return all.CheckData(carillon.Event{Type: eventType, Data: text})
 }
 
 // CloudEvents: what its SDK takes, with the attributes that we document.
 func strictCloudEvents(header http.Header, body []byte) error {
-	request := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
-	request.Header = header
-	event, err := cehttp.NewEventFromHTTPRequest(request)
+	event, err := cehttp.NewEventFromHTTPRequest(&http.Request{Header: header, Body: io.NopCloser(bytes.NewReader(body))})
 	if err != nil {
 		return err
 	}
@@ -401,7 +406,7 @@ func strictCloudEvents(header http.Header, body []byte) error {
 			return fmt.Errorf("the attribute %s is not known", name)
 		}
 	}
-	data, err := decode(event.Data())
+	data, err := Decode(event.Data())
 	if err != nil {
 		return err
 	}

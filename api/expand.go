@@ -126,8 +126,7 @@ func payloadNote(err error) (string, bool) {
 	if note, ok := historyNote(err); ok {
 		return note, true
 	}
-	switch carillon.CodeOf(err) {
-	case carillon.CodeNotFound, carillon.CodeConflict:
+	if code := carillon.CodeOf(err); err != nil && (code == carillon.CodeNotFound || code == carillon.CodeConflict) {
 		return newProblem(err).Detail, true
 	}
 	return "", false

@@ -389,7 +389,7 @@ func codeScoringField(pointer string) string {
 			return known.field
 		}
 	}
-	if name := strings.TrimPrefix(pointer, drfPrefix); name != pointer {
+	if name, ok := strings.CutPrefix(pointer, drfPrefix); ok {
 		return name
 	}
 	return nonFieldErrors

@@ -266,12 +266,12 @@ func (s *Server) removeProGet(c echo.Context) error {
 // failProGet answers a text, with the statuses that ProGet's page has.
 func failProGet(c echo.Context, p problem) error {
 	status, text := p.Status, p.Detail
-	switch p.Code {
-	case carillon.CodeUnauthorized:
+	switch p.Status {
+	case http.StatusUnauthorized:
 		status = http.StatusForbidden
-	case carillon.CodeInvalid, codeMediaType, carillon.CodeTooLarge:
+	case http.StatusUnprocessableEntity, http.StatusUnsupportedMediaType, http.StatusRequestEntityTooLarge:
 		status = http.StatusBadRequest
-	case carillon.CodeNotFound:
+	case http.StatusNotFound:
 		if strings.HasSuffix(c.Path(), "/delete") {
 			status = http.StatusBadRequest
 		}

@@ -2,8 +2,10 @@ package api
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,9 +63,8 @@ func TestAClientOfCodeScoringsPageFindsWhatItExpects(t *testing.T) {
 	require.Equal(t, []codeScoringWebhook{made}, decode[[]codeScoringWebhook](t, []byte(body)))
 
 	// It is a subscription like any other.
-	var sub carillon.Subscription
-	for _, sub = range b.store.subscriptions {
-	}
+	require.Len(t, b.store.subscriptions, 1)
+	sub := slices.Collect(maps.Values(b.store.subscriptions))[0]
 	require.Equal(t, []string{"sca.policy_triggered", "analysis.clones_failed"}, sub.EventTypes)
 	require.Equal(t, "codescoring", sub.Format)
 	require.Equal(t, "codescoring", sub.Profile)

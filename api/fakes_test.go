@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -104,6 +106,8 @@ func (s *fakeStore) Delivery(_ context.Context, eventID, subscriptionID string) 
 }
 
 func (s *fakeStore) ListSubscriptions(_ context.Context, after string, limit int) ([]carillon.Subscription, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var subs []carillon.Subscription
 	for _, id := range sortedKeys(s.subscriptions) {
 		if id > after {
@@ -162,6 +166,8 @@ func (s *fakeStore) RotateSecret(ctx context.Context, r carillon.Rotation) (cari
 }
 
 func (s *fakeStore) DeleteSubscription(_ context.Context, id string, _ int64, _ string, _ time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.subscriptions, id)
 	return s.fail
 }
@@ -180,7 +186,7 @@ func (s *fakeStore) FaceNumbers(_ context.Context, face string, subscriptions []
 			s.numbers[face][id] = int64(len(s.numbers[face])) + 1
 		}
 	}
-	return s.numbers[face], s.fail
+	return maps.Clone(s.numbers[face]), s.fail
 }
 
 func (s *fakeStore) FaceSubscription(_ context.Context, face string, number int64) (string, error) {
@@ -191,7 +197,7 @@ func (s *fakeStore) FaceSubscription(_ context.Context, face string, number int6
 			return id, s.fail
 		}
 	}
-	return "", notFound("number", fmt.Sprint(number))
+	return "", notFound("number", strconv.FormatInt(number, 10))
 }
 
 func (s *fakeStore) Backlog(_ context.Context, b carillon.Backlog, limit int) ([]carillon.Delivery, int, error) {
@@ -345,7 +351,7 @@ func (h *fakeHistory) Publication(_ context.Context, run carillon.Run) (*carillo
 }
 
 func (h *fakeHistory) Attempts(_ context.Context, run carillon.Run, _ string) ([]carillon.Attempt, error) {
-	return h.attempts[run.WorkflowID], h.fail
+	return slices.Clone(h.attempts[run.WorkflowID]), h.fail
 }
 
 // fakeMemory remembers the digest of each tag.

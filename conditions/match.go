@@ -102,7 +102,7 @@ type interval struct {
 	wrong              string // what is not as it must be
 }
 
-// readInterval reads a pattern that begins with a bracket; is is false for
+// readInterval reads a pattern that begins with a bracket; it reports false for
 // every other.
 func readInterval(pattern string) (r interval, is bool) {
 	if pattern == "" || pattern[0] != '[' && pattern[0] != '(' {

@@ -10,8 +10,6 @@ import (
 	"github.com/carillon-dev/carillon/conditions"
 )
 
-func score(s float64) *float64 { return &s }
-
 func TestFieldsCompileToAnExpression(t *testing.T) {
 	t.Parallel()
 	env, err := conditions.New()
@@ -36,9 +34,9 @@ func TestFieldsCompileToAnExpression(t *testing.T) {
 			"pkg.version.is_semver() && !pkg.version.semver_less('1.0') && pkg.version.semver_less('2.0')"},
 		{"the other interval", carillon.Match{Version: "(1.0, 2.0]"}, "",
 			"pkg.version.is_semver() && '1.0'.semver_less(pkg.version) && !'2.0'.semver_less(pkg.version)"},
-		{"a score", carillon.Match{MinScore: score(7.5)}, "", "has(data.score) && double(data.score) >= 7.5"},
+		{"a score", carillon.Match{MinScore: new(7.5)}, "", "has(data.score) && double(data.score) >= 7.5"},
 		{"projects", carillon.Match{ProjectIDs: []int64{1, 2}}, "", "has(data.project_id) && data.project_id in [1, 2]"},
-		{"all of it", carillon.Match{Package: "a*", Version: "1.*", MinScore: score(7)}, "actor == 'x' || actor == 'y'",
+		{"all of it", carillon.Match{Package: "a*", Version: "1.*", MinScore: new(7.0)}, "actor == 'x' || actor == 'y'",
 			"pkg.name.glob('a*') && pkg.version.glob('1.*') && has(data.score) && double(data.score) >= 7 && (actor == 'x' || actor == 'y')"},
 		{"a condition with a comment", carillon.Match{Package: "a"}, "actor == 'x' // me", "pkg.name.glob('a') && (actor == 'x' // me\n)"},
 	}
@@ -79,10 +77,10 @@ func TestWhatFieldsMatch(t *testing.T) {
 		{"no version", carillon.Match{Version: "(,2.0]"}, "pkg:nuget/a@latest", `{}`, false},
 		{"open below", carillon.Match{Version: "(,2.0]"}, "pkg:nuget/a@0.1.0", `{}`, true},
 		{"a range", carillon.Match{Version: ">=1.2"}, "pkg:nuget/a@1.10.0", `{}`, true},
-		{"a score that is enough", carillon.Match{MinScore: score(7.5)}, "", `{"score":7.5}`, true},
-		{"a score as text", carillon.Match{MinScore: score(7.5)}, "", `{"score":"9.8"}`, true},
-		{"a low score", carillon.Match{MinScore: score(7.5)}, "", `{"score":7.4}`, false},
-		{"no score", carillon.Match{MinScore: score(0)}, "", `{}`, false},
+		{"a score that is enough", carillon.Match{MinScore: new(7.5)}, "", `{"score":7.5}`, true},
+		{"a score as text", carillon.Match{MinScore: new(7.5)}, "", `{"score":"9.8"}`, true},
+		{"a low score", carillon.Match{MinScore: new(7.5)}, "", `{"score":7.4}`, false},
+		{"no score", carillon.Match{MinScore: new(0.0)}, "", `{}`, false},
 		{"a project", carillon.Match{ProjectIDs: []int64{7}}, "", `{"project_id":7}`, true},
 		{"another project", carillon.Match{ProjectIDs: []int64{7}}, "", `{"project_id":8}`, false},
 		{"no project", carillon.Match{ProjectIDs: []int64{7}}, "", `{}`, false},
@@ -133,7 +131,7 @@ func TestFieldsThatAreWrong(t *testing.T) {
 		{"an interval of nothing", carillon.Match{Mode: "conditionally", Version: "[1.0,1.0)"}, "/version", 1, "no version is in"},
 		{"a bracket alone", carillon.Match{Mode: "conditionally", Version: "["}, "/version", 1, "ends with ] or )"},
 		{"a range that is none", carillon.Match{Mode: "conditionally", Version: ">=one"}, "/version", 1, "no version range"},
-		{"a score above all", carillon.Match{Mode: "conditionally", MinScore: score(11)}, "/min_score", 0, "from 0 to 10"},
+		{"a score above all", carillon.Match{Mode: "conditionally", MinScore: new(11.0)}, "/min_score", 0, "from 0 to 10"},
 		{"too many projects", carillon.Match{Mode: "conditionally", ProjectIDs: ids}, "/project_ids", 0, "at most 100"},
 	}
 	for _, test := range tests {

@@ -203,8 +203,9 @@ func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscriptio
 
 // UpdateSubscription replaces what people choose of a subscription: its name,
 // event types, scope, condition, match, endpoint, format and its options,
-// profile, retry and state, with DisabledReason where the state becomes disabled, and UpdatedAt. Everything
-// else is the store's: enabling raises the Generation and forgets who disabled.
+// profile, retry and state, with DisabledReason where the state becomes
+// disabled, and UpdatedAt. Everything else is the store's: enabling raises the
+// Generation and forgets who disabled.
 //
 // ifVersion, unless 0, is the version that the change was made from; another
 // one gives an error of [carillon.CodeStale], a missing subscription one of

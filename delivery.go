@@ -27,13 +27,14 @@ func (s DeliveryState) Final() bool { return s == Succeeded || s == Failed || s 
 // Outcome is what an attempt came to.
 type Outcome string
 
-// The outcomes of an attempt. A sender answers with one of the first four; the
+// The outcomes of an attempt. A sender answers with one of the first five; the
 // other three say that no attempt was made, and none is counted.
 const (
 	OutcomeDelivered Outcome = "delivered" // the receiver took it
 	OutcomeRetry     Outcome = "retry"     // it may succeed later
 	OutcomeReject    Outcome = "reject"    // it can never succeed as it is: final, and disables nothing
 	OutcomeGone      Outcome = "gone"      // the receiver wants no more: final, and disables
+	OutcomeRefused   Outcome = "refused"   // nobody need try again before somebody has looked: disables, and holds
 
 	OutcomeThrottled Outcome = "throttled" // not now: come back after RetryAfter
 	OutcomeHeld      Outcome = "held"      // the subscription takes no deliveries now
@@ -43,11 +44,17 @@ const (
 // Tried reports whether an attempt was made, and counts.
 func (o Outcome) Tried() bool {
 	switch o {
-	case OutcomeDelivered, OutcomeRetry, OutcomeReject, OutcomeGone:
+	case OutcomeDelivered, OutcomeRetry, OutcomeReject, OutcomeGone, OutcomeRefused:
 		return true
 	case OutcomeThrottled, OutcomeHeld, OutcomeCanceled:
 	}
 	return false
+}
+
+// Failed reports whether the attempt tells that its endpoint is not well: a
+// payload that is rejected does not.
+func (o Outcome) Failed() bool {
+	return o == OutcomeRetry || o == OutcomeGone || o == OutcomeRefused
 }
 
 // Delivery is one event on its way to one subscription: an index row, which

@@ -16,6 +16,9 @@ type Redelivery struct {
 	// Probe makes one attempt only: a failure puts the delivery back into the
 	// first state of From.
 	Probe bool `json:"probe,omitempty"`
+	// PayloadSHA256, unless empty, is the digest of the only payload to send:
+	// the one that was sent before.
+	PayloadSHA256 string `json:"payload_sha256,omitempty"`
 	// Origin is a run whose history holds the event; needed where the run of the
 	// redelivery does not carry it.
 	Origin Run `json:"origin,omitzero"`

@@ -44,6 +44,8 @@ type Subscription struct {
 	Scope map[string][]string
 	// Condition is a CEL boolean; empty matches everything.
 	Condition string
+	// Match is a condition in fields, asked beside Condition.
+	Match Match
 	// IncludeCached makes package events with data.cached = true match, too.
 	IncludeCached bool
 	// Channel is the kind of transport, such as "webhook".
@@ -58,8 +60,10 @@ type Subscription struct {
 	// FormatOptions are what the format lets it choose, a JSON object in the
 	// format's own shape; nil for none. They hold no secrets.
 	FormatOptions json.RawMessage
-	Retry         Retry
-	State         SubscriptionState
+	// Profile names how it behaves towards its receiver; see [Profile].
+	Profile string
+	Retry   Retry
+	State   SubscriptionState
 	// DisabledBy is the workflow id of the run that disabled it; empty when a person did, or when
 	// it is not disabled. DisabledReason is for people.
 	DisabledBy     string

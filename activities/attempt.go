@@ -26,6 +26,8 @@ type AttemptInput struct {
 	ConfigVersion int64 `json:"config_version,omitempty"`
 	// Probe is of a recovery, which tries also while the breaker is open.
 	Probe bool `json:"probe,omitempty"`
+	// PayloadSHA256, unless empty, is the digest of the only payload to send.
+	PayloadSHA256 string `json:"payload_sha256,omitempty"`
 }
 
 // awayRetry is how soon an attempt that Carillon itself could not make, its
@@ -94,9 +96,9 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 	}()
 	result := sender.Attempt(ctx, channels.Message{
 		Event: pub.Event, Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions,
-		Number: in.Number,
+		Profile: sub.Profile, PayloadSHA256: in.PayloadSHA256, Number: in.Number,
 	})
-	failed = result.Outcome == carillon.OutcomeRetry || result.Outcome == carillon.OutcomeGone
+	failed = result.Outcome.Failed()
 	result.EventID = pub.Event.ID
 	a.observe(sub.Channel, result)
 	return result

@@ -23,6 +23,9 @@ type DisableInput struct {
 	FirstFailedAt time.Time              `json:"first_failed_at"`
 	// Gone says that the receiver answered 410.
 	Gone bool `json:"gone,omitempty"`
+	// Refused says that the receiver's answer is one after which nobody need try
+	// again before somebody has looked.
+	Refused bool `json:"refused,omitempty"`
 	// Recovery says that a recovery's probes ran out, and no delivery failed.
 	Recovery bool   `json:"recovery,omitempty"`
 	Attempts int    `json:"attempts"`
@@ -45,12 +48,15 @@ func (a *Activities) Disable(ctx context.Context, in DisableInput) (DisableResul
 	if in.Gone {
 		reason = "the receiver answered 410 Gone"
 	}
+	if in.Refused {
+		reason = "the profile takes this for permanent: " + in.Error
+	}
 	result := carillon.DisableResult{}
 	if in.Policy != carillon.DisableNever {
 		var err error
 		result, err = a.store.Disable(ctx, carillon.Disable{
 			SubscriptionID: in.SubscriptionID, Generation: in.Generation, Run: in.Run,
-			Policy: in.Policy, FirstFailedAt: in.FirstFailedAt, Gone: in.Gone, Reason: reason, Now: a.now(),
+			Policy: in.Policy, FirstFailedAt: in.FirstFailedAt, Gone: in.Gone || in.Refused, Reason: reason, Now: a.now(),
 		})
 		if err != nil {
 			return DisableResult{}, fmt.Errorf("disable %s: %w", in.SubscriptionID, err)
@@ -61,7 +67,7 @@ func (a *Activities) Disable(ctx context.Context, in DisableInput) (DisableResul
 	if carillon.IsOwn(in.EventType) {
 		return DisableResult{Disabled: result.Disabled}, nil
 	}
-	if !in.Gone && !in.Recovery {
+	if !in.Gone && !in.Refused && !in.Recovery {
 		err := a.publishOwn(ctx, "delivery.exhausted", in.EventID+"/"+in.SubscriptionID+"/"+in.Run, in, map[string]any{
 			"subscription": in.SubscriptionID, "event": in.EventID, "event_type": in.EventType,
 			"attempts": in.Attempts, "status": in.Status, "error": in.Error,

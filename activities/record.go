@@ -67,7 +67,7 @@ func (a *Activities) Record(ctx context.Context, in RecordInput) (RecordResult, 
 	}
 	a.learn(ctx, recorded.Health)
 	for _, r := range in.Rows {
-		if r.Outcome == carillon.OutcomeRetry || r.Outcome == carillon.OutcomeGone {
+		if r.Outcome.Failed() {
 			a.bulkheads.recorded(r.Subscription) // after the breaker opened
 		}
 	}

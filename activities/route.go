@@ -56,6 +56,8 @@ type Plan struct {
 	// Slow says that the endpoint keeps what asks it waiting: no attempt at it is
 	// part of a workflow task.
 	Slow bool `json:"slow,omitempty"`
+	// Holds says that what is given up is held, not failed.
+	Holds bool `json:"holds,omitempty"`
 }
 
 // maxPlanName bounds the copy of a subscription's name in a plan.
@@ -202,6 +204,8 @@ func (p *Plan) describe(sub *entry) {
 	p.Name = carillon.Clip(sub.Name, maxPlanName)
 	p.Disable = sub.Retry.Disable
 	p.Generation = sub.Generation
+	profile, _ := carillon.LookupProfile(sub.Profile)
+	p.Holds = profile.Holds
 }
 
 // delays draws each delay out by 0 to 10 %, so that deliveries which failed

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -53,9 +52,11 @@ func actorOf(c echo.Context) string {
 // allows; admins may do everything.
 func (s *Server) authorized(allow []carillon.Role, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		scheme, secret, _ := strings.Cut(c.Request().Header.Get(echo.HeaderAuthorization), " ")
-		secret = strings.TrimSpace(secret)
-		if !strings.EqualFold(scheme, "Bearer") || secret == "" {
+		secret := authorization(c, "Bearer")
+		if f := faceOf(c); f != nil {
+			secret = f.secret(c)
+		}
+		if secret == "" {
 			return carillon.Errorf(carillon.CodeUnauthorized, "a key is required: Authorization: Bearer <key>")
 		}
 		ctx := c.Request().Context()

@@ -37,7 +37,9 @@ type deliveryDetailView struct {
 	deliveryView
 	// Attempts is null when the history cannot be read; then Note says why.
 	Attempts []carillon.Attempt `json:"attempts"`
-	Note     string             `json:"note,omitempty"`
+	// Payload is what was sent, when it is asked for.
+	Payload *payloadView `json:"payload,omitempty"`
+	Note    string       `json:"note,omitempty"`
 }
 
 func (s *Server) viewDelivery(d carillon.Delivery) deliveryView {
@@ -81,23 +83,43 @@ func (s *Server) deliveries(c echo.Context, q *query, f carillon.DeliveryFilter)
 	limit := q.limit()
 	f.States, f.Since, f.Until, f.Limit = q.states("state"), q.time("since"), q.time("until"), limit+1
 	q.cursor(&f.Before.ReceivedAt, &f.Before.EventID, &f.Before.SubscriptionID)
+	expand := q.expand()
+	if expand.attempts && limit > maxExpanded {
+		q.fail("the query parameter limit must be at most %d with expand", maxExpanded)
+	}
 	if err := q.done(); err != nil {
 		return err
 	}
-	rows, err := s.deps.Store.ListDeliveries(c.Request().Context(), f)
+	ctx := c.Request().Context()
+	rows, err := s.deps.Store.ListDeliveries(ctx, f)
 	if err != nil {
 		return err
 	}
-	return answer(c, http.StatusOK, newPage(rows, limit, s.viewDelivery, func(last carillon.Delivery) string {
-		return cursor(last.ReceivedAt, last.EventID, last.SubscriptionID)
-	}))
+	next := func(last carillon.Delivery) string { return cursor(last.ReceivedAt, last.EventID, last.SubscriptionID) }
+	if !expand.attempts {
+		return answer(c, http.StatusOK, newPage(rows, limit, s.viewDelivery, next))
+	}
+	views, err := s.details(ctx, rows[:min(len(rows), limit)], expand)
+	if err != nil {
+		return err
+	}
+	page := page[deliveryDetailView]{Items: views}
+	if len(rows) > limit {
+		page.NextCursor = next(rows[limit-1])
+	}
+	return answer(c, http.StatusOK, page)
 }
 
-// namedDelivery reads the delivery that the path names.
+// namedDelivery reads the delivery that the path names. Its path takes no query
+// parameters.
 func (s *Server) namedDelivery(c echo.Context) (carillon.Delivery, error) {
 	if err := readQuery(c).done(); err != nil {
 		return carillon.Delivery{}, err
 	}
+	return s.deliveryOf(c)
+}
+
+func (s *Server) deliveryOf(c echo.Context) (carillon.Delivery, error) {
 	event, err := param(c, "id")
 	if err != nil {
 		return carillon.Delivery{}, err
@@ -110,23 +132,18 @@ func (s *Server) namedDelivery(c echo.Context) (carillon.Delivery, error) {
 }
 
 func (s *Server) delivery(c echo.Context) error {
-	d, err := s.namedDelivery(c)
+	q := readQuery(c)
+	expand := q.expand()
+	if err := q.done(); err != nil {
+		return err
+	}
+	d, err := s.deliveryOf(c)
 	if err != nil {
 		return err
 	}
-	view := deliveryDetailView{deliveryView: s.viewDelivery(d)}
-	view.Attempts, err = s.attempts(c.Request().Context(), d)
-	note, away := historyNote(err)
-	switch {
-	case away:
-		view.Attempts, view.Note = nil, note
-	case err != nil:
+	view, err := s.detail(c.Request().Context(), d, expand)
+	if err != nil {
 		return err
-	case view.Attempts == nil:
-		view.Attempts = []carillon.Attempt{}
-	}
-	for i := range view.Attempts {
-		view.Attempts[i].EventID = d.EventID // not recorded for an attempt that broke off
 	}
 	return answer(c, http.StatusOK, view)
 }

@@ -64,6 +64,7 @@ type Store interface {
 	sourceStore
 	keyStore
 	auditStore
+	faceStore
 }
 
 type eventStore interface {

@@ -126,7 +126,11 @@ func (s *Server) handleError(err error, c echo.Context) {
 	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h.Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	}
-	if err := write(c, p.Status, "application/problem+json", p); err != nil {
+	fail := func(c echo.Context, p problem) error { return write(c, p.Status, "application/problem+json", p) }
+	if f := faceOf(c); f != nil {
+		fail = f.fail
+	}
+	if err := fail(c, p); err != nil {
 		s.deps.Log.LogAttrs(req.Context(), slog.LevelDebug, "answer not written",
 			slog.String("request_id", p.RequestID), slog.Any("error", err))
 	}

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -22,6 +24,8 @@ type fakeStore struct {
 	// rotations are those that were asked for.
 	rotations []carillon.Rotation
 	fakeKeys
+	// numbers are those of each face, by subscription.
+	numbers map[string]map[string]int64
 	// fail is returned by every method, when set.
 	fail error
 	// beforeUpdate runs before an update is applied, when set.
@@ -102,6 +106,8 @@ func (s *fakeStore) Delivery(_ context.Context, eventID, subscriptionID string) 
 }
 
 func (s *fakeStore) ListSubscriptions(_ context.Context, after string, limit int) ([]carillon.Subscription, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var subs []carillon.Subscription
 	for _, id := range sortedKeys(s.subscriptions) {
 		if id > after {
@@ -170,8 +176,38 @@ func (s *fakeStore) RotateSecret(ctx context.Context, r carillon.Rotation) (cari
 }
 
 func (s *fakeStore) DeleteSubscription(_ context.Context, id string, _ int64, _ string, _ time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.subscriptions, id)
 	return s.fail
+}
+
+func (s *fakeStore) FaceNumbers(_ context.Context, face string, subscriptions []string) (map[string]int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.numbers == nil {
+		s.numbers = map[string]map[string]int64{}
+	}
+	if s.numbers[face] == nil {
+		s.numbers[face] = map[string]int64{}
+	}
+	for _, id := range subscriptions {
+		if _, ok := s.numbers[face][id]; !ok {
+			s.numbers[face][id] = int64(len(s.numbers[face])) + 1
+		}
+	}
+	return maps.Clone(s.numbers[face]), s.fail
+}
+
+func (s *fakeStore) FaceSubscription(_ context.Context, face string, number int64) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, n := range s.numbers[face] {
+		if n == number {
+			return id, s.fail
+		}
+	}
+	return "", notFound("number", strconv.FormatInt(number, 10))
 }
 
 func (s *fakeStore) Backlog(_ context.Context, b carillon.Backlog, limit int) ([]carillon.Delivery, int, error) {
@@ -242,9 +278,11 @@ type fakePublisher struct {
 	// asked are the updates: what, workflow id, subscription.
 	asked [][3]string
 	// key is that of the last redelivery.
-	key   string
-	fail  error
-	panic any
+	key string
+	// sha256 is the payload that the last redelivery is bound to.
+	sha256 string
+	fail   error
+	panic  any
 }
 
 func (p *fakePublisher) Publish(_ context.Context, event carillon.Event, fingerprint string) (carillon.Run, error) {
@@ -304,7 +342,7 @@ func (p *fakePublisher) Cancel(_ context.Context, run carillon.Run, subscription
 }
 
 func (p *fakePublisher) Redeliver(_ context.Context, pub *carillon.Publication, r carillon.Redelivery) (carillon.Run, error) {
-	p.key = r.Key
+	p.key, p.sha256 = r.Key, r.PayloadSHA256
 	p.asked = append(p.asked, [3]string{"redeliver", pub.Event.ID, fmt.Sprint(r.SubscriptionID, " ", r.Number)})
 	return carillon.Run{WorkflowID: workflows.RedeliveryWorkflowID(r.EventID, r.SubscriptionID, r.Number), RunID: "run"}, p.fail
 }
@@ -347,7 +385,7 @@ func (h *fakeHistory) Publication(_ context.Context, run carillon.Run, _ string)
 }
 
 func (h *fakeHistory) Attempts(_ context.Context, run carillon.Run, _, _ string) ([]carillon.Attempt, error) {
-	return h.attempts[run.WorkflowID], h.fail
+	return slices.Clone(h.attempts[run.WorkflowID]), h.fail
 }
 
 // fakeMemory remembers the digest of each tag.

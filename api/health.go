@@ -38,8 +38,8 @@ func openAPI() ([]byte, error) {
 }
 
 // describeForbidden adds to every operation that asks for a key what a key
-// without the role is answered. It is the same everywhere, so that operations
-// need not say it.
+// without the role is answered. It is the same everywhere but in other products'
+// APIs, so that operations need not say it.
 func describeForbidden(doc map[string]any) {
 	paths, _ := doc["paths"].(map[string]any)
 	for _, item := range paths {
@@ -47,7 +47,8 @@ func describeForbidden(doc map[string]any) {
 		for _, operation := range operations {
 			object, _ := operation.(map[string]any)
 			responses, _ := object["responses"].(map[string]any)
-			if _, ok := responses["401"]; ok {
+			_, asks := responses["401"]
+			if _, own := responses["403"]; asks && !own {
 				responses["403"] = map[string]any{"$ref": "#/components/responses/Forbidden"}
 			}
 		}

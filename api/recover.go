@@ -202,7 +202,7 @@ func (s *Server) redeliver(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	number, err := readNumber(c, d.Redeliveries)
+	number, asSent, err := readRedelivery(c, d.Redeliveries)
 	if err != nil {
 		return err
 	}
@@ -233,9 +233,13 @@ func (s *Server) redeliver(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	run, err := s.deps.Publisher.Redeliver(ctx, pub, carillon.Redelivery{
-		EventID: d.EventID, SubscriptionID: d.SubscriptionID, Number: number, Key: key, From: from,
-	})
+	again := carillon.Redelivery{EventID: d.EventID, SubscriptionID: d.SubscriptionID, Number: number, Key: key, From: from}
+	if asSent {
+		if again.PayloadSHA256, err = s.asSent(ctx, d); err != nil {
+			return err
+		}
+	}
+	run, err := s.deps.Publisher.Redeliver(ctx, pub, again)
 	if err != nil {
 		return err
 	}
@@ -274,22 +278,32 @@ func readIdempotencyKey(c echo.Context) (string, error) {
 	return hex.EncodeToString(sum[:16]), nil
 }
 
-// readNumber reads which redelivery is asked for; the next when the body is
-// empty.
-func readNumber(c echo.Context, done int) (int, error) {
+// How a redelivery's payload comes about.
+const (
+	renderAnew   = "anew"    // what the subscription makes of the event now
+	renderAsSent = "as_sent" // the very bytes of the last attempt, or nothing
+)
+
+// readRedelivery reads which redelivery is asked for, the next when the body is
+// empty, and whether it is to send what was sent before.
+func readRedelivery(c echo.Context, done int) (number int, asSent bool, err error) {
 	if c.Request().ContentLength == 0 {
-		return done + 1, nil
+		return done + 1, false, nil
 	}
 	body, err := readBody(c, maxConfigBytes, onlyJSON)
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	f := readFields("", body)
-	number := done + 1
+	number = done + 1
 	if raw := f.raw("number"); raw != nil {
 		if err := json.Unmarshal(raw, &number); err != nil || number < 1 || number > done+1 {
 			f.wrong("number", "must be a number from 1 to %d, the next redelivery", done+1)
 		}
 	}
-	return number, f.done()
+	render := f.text("render", maxNameBytes)
+	if render != "" && render != renderAnew && render != renderAsSent {
+		f.wrong("render", "must be %s or %s", renderAnew, renderAsSent)
+	}
+	return number, render == renderAsSent, f.done()
 }

@@ -142,6 +142,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodPost, path: "/v1/conditions/evaluate", handle: s.evaluate, allow: readers},
 		{method: http.MethodPost, path: "/v1/templates/preview", handle: s.previewTemplate, allow: readers},
 		{method: http.MethodPost, path: "/v1/templates/import/proget", handle: s.importProGet, allow: readers},
+		{method: http.MethodGet, path: "/v1/profiles", handle: s.listProfiles, allow: readers},
 
 		{method: http.MethodGet, path: "/v1/sources", handle: s.listSources, allow: readers},
 		{method: http.MethodPost, path: "/v1/sources", handle: s.createSource},
@@ -156,6 +157,25 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/v1/keys/:id", handle: s.key},
 		{method: http.MethodDelete, path: "/v1/keys/:id", handle: s.revokeKey},
 		{method: http.MethodGet, path: "/v1/audit", handle: s.listAudit},
+
+		{method: http.MethodGet, path: "/api/settings/webhooks/", handle: s.listCodeScoring, allow: readers},
+		{method: http.MethodPost, path: "/api/settings/webhooks/", handle: s.createCodeScoring},
+		{method: http.MethodPost, path: "/api/settings/webhooks/test/", handle: s.testCodeScoring},
+		{method: http.MethodGet, path: "/api/settings/webhooks/triggers/", handle: s.triggersCodeScoring, allow: readers},
+		{method: http.MethodGet, path: "/api/settings/webhooks/:id/", handle: s.getCodeScoring, allow: readers},
+		{method: http.MethodPut, path: "/api/settings/webhooks/:id/", handle: s.putCodeScoring},
+		{method: http.MethodPatch, path: "/api/settings/webhooks/:id/", handle: s.patchCodeScoring},
+		{method: http.MethodDelete, path: "/api/settings/webhooks/:id/", handle: s.deleteCodeScoring},
+		{method: http.MethodPost, path: "/api/settings/webhooks/:id/refresh_availability_status/", handle: s.refreshCodeScoring, allow: operators},
+
+		{method: http.MethodGet, path: "/api/webhooks/list", handle: s.listProGet, allow: readers},
+		{method: http.MethodPut, path: "/api/webhooks/create", handle: s.createProGet},
+		{method: http.MethodPost, path: "/api/webhooks/create", handle: s.createProGet},
+		{method: http.MethodPut, path: "/api/webhooks/edit", handle: s.editProGet},
+		{method: http.MethodPatch, path: "/api/webhooks/edit", handle: s.editProGet},
+		{method: http.MethodPost, path: "/api/webhooks/edit", handle: s.editProGet},
+		{method: http.MethodPost, path: "/api/webhooks/delete", handle: s.removeProGet},
+		{method: http.MethodDelete, path: "/api/webhooks/delete", handle: s.removeProGet},
 	}
 	if s.deps.Metrics != nil {
 		routes = append(routes, route{

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/http"
@@ -9,28 +10,34 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/conditions"
 )
 
 // subscriptionView is a subscription as it is answered, and, but for what is
 // read-only, as it is posted.
 type subscriptionView struct {
-	ID             string                     `json:"id"`
-	Name           string                     `json:"name"`
-	EventTypes     []string                   `json:"event_types"`
-	Scope          map[string][]string        `json:"scope"`
-	Condition      string                     `json:"condition"`
-	IncludeCached  bool                       `json:"include_cached"`
-	Channel        string                     `json:"channel"`
-	Endpoint       json.RawMessage            `json:"endpoint"`
-	Format         string                     `json:"format"`
-	FormatOptions  json.RawMessage            `json:"format_options,omitempty"`
-	Retry          carillon.Retry             `json:"retry"`
-	State          carillon.SubscriptionState `json:"state"`
-	DisabledBy     string                     `json:"disabled_by,omitempty"`
-	DisabledReason string                     `json:"disabled_reason,omitempty"`
-	Health         healthView                 `json:"health"`
-	CreatedAt      time.Time                  `json:"created_at"`
-	UpdatedAt      time.Time                  `json:"updated_at"`
+	ID            string                     `json:"id"`
+	Name          string                     `json:"name"`
+	EventTypes    []string                   `json:"event_types"`
+	Scope         map[string][]string        `json:"scope"`
+	Condition     string                     `json:"condition"`
+	Match         carillon.Match             `json:"match,omitzero"`
+	IncludeCached bool                       `json:"include_cached"`
+	Channel       string                     `json:"channel"`
+	Endpoint      json.RawMessage            `json:"endpoint"`
+	Format        string                     `json:"format"`
+	FormatOptions json.RawMessage            `json:"format_options,omitempty"`
+	Profile       string                     `json:"profile"`
+	Retry         carillon.Retry             `json:"retry"`
+	State         carillon.SubscriptionState `json:"state"`
+	Health        healthView                 `json:"health"`
+	// EffectiveCondition is what Match and Condition make together; absent where
+	// it is the condition alone.
+	EffectiveCondition string    `json:"effective_condition,omitempty"`
+	DisabledBy         string    `json:"disabled_by,omitempty"`
+	DisabledReason     string    `json:"disabled_reason,omitempty"`
+	CreatedAt          time.Time `json:"created_at"`
+	UpdatedAt          time.Time `json:"updated_at"`
 }
 
 // savedView answers a change: the subscription, secrets that were made by it,
@@ -44,9 +51,13 @@ func (s *Server) viewSubscription(sub carillon.Subscription) subscriptionView {
 	v := subscriptionView{
 		ID: sub.ID, Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition,
 		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Endpoint: json.RawMessage(`{}`), Format: sub.Format,
-		FormatOptions: sub.FormatOptions, Retry: sub.Retry, State: sub.State, DisabledBy: sub.DisabledBy,
-		DisabledReason: sub.DisabledReason, Health: viewHealth(sub.Health),
+		FormatOptions: sub.FormatOptions, Match: sub.Match, Profile: cmp.Or(sub.Profile, carillon.DefaultProfile),
+		Retry: sub.Retry, State: sub.State, DisabledBy: sub.DisabledBy, DisabledReason: sub.DisabledReason,
+		Health:    viewHealth(sub.Health),
 		CreatedAt: sub.CreatedAt.UTC(), UpdatedAt: sub.UpdatedAt.UTC(),
+	}
+	if !sub.Match.IsZero() {
+		v.EffectiveCondition = conditions.Effective(sub.Match, sub.Condition)
 	}
 	if v.Scope == nil {
 		v.Scope = map[string][]string{}
@@ -150,6 +161,9 @@ func (s *Server) replaceSubscription(c echo.Context) error {
 func (s *Server) patchSubscription(c echo.Context) error {
 	patch, err := readBody(c, maxConfigBytes, jsonOrPatch)
 	if err != nil {
+		return err
+	}
+	if patch, err = feedsToScope(patch); err != nil {
 		return err
 	}
 	return s.updateSubscription(c, func(current carillon.Subscription) (json.RawMessage, error) {

@@ -39,18 +39,12 @@ func (s *Server) readSubscription(body json.RawMessage, current *carillon.Subscr
 	}
 	sub.Name = f.required("name", maxNameBytes)
 	sub.EventTypes = s.readPatterns(f)
-	sub.Scope = f.scopes("scope")
+	sub.Scope = readScope(f)
 	sub.IncludeCached = f.yes("include_cached")
-	sub.Retry = readRetry(f)
-
-	sub.Condition = f.free("condition", maxConditionBytes)
-	if sub.Condition != "" {
-		_, err := s.deps.Conditions.Compile(sub.Condition)
-		if err := f.include("condition", err); err != nil {
-			return sub, nil, err
-		}
+	sub.Retry = readRetry(f, readProfile(f, &sub).Retry)
+	if err := s.readCondition(f, &sub); err != nil {
+		return sub, nil, err
 	}
-
 	if err := readFormat(f, &sub); err != nil {
 		return sub, nil, err
 	}
@@ -72,7 +66,7 @@ func (s *Server) checkReadOnly(f *fields, current carillon.Subscription) {
 	if state := f.text("state", maxNameBytes); state != "" && state != string(current.State) {
 		f.wrong("state", "cannot be changed here: the subscription is %s; use its enable, pause or disable", current.State)
 	}
-	for _, name := range []string{"disabled_by", "disabled_reason", "health", "created_at", "updated_at", "warnings"} {
+	for _, name := range []string{"effective_condition", "disabled_by", "disabled_reason", "health", "created_at", "updated_at", "warnings"} {
 		f.raw(name)
 	}
 }
@@ -94,8 +88,8 @@ func (s *Server) readPatterns(f *fields) []string {
 	return patterns
 }
 
-func readRetry(f *fields) carillon.Retry {
-	retry := carillon.DefaultRetry()
+// readRetry reads the schedule and the policy; retry is what is not given.
+func readRetry(f *fields, retry carillon.Retry) carillon.Retry {
 	raw := f.raw("retry")
 	if raw == nil {
 		return retry
@@ -161,7 +155,7 @@ func (s *Server) readEndpoint(f *fields, sub, current *carillon.Subscription) (
 	if current != nil && current.Channel == sub.Channel {
 		stored = current.Endpoint
 	}
-	if kept, shown, err = sender.Prepare(posted, stored); err != nil {
+	if kept, shown, err = sender.Prepare(withTimeout(f, sub, posted), stored); err != nil {
 		return kept, shown, f.include("endpoint", err)
 	}
 	if templated, ok := sender.(channels.Templated); ok {

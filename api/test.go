@@ -67,7 +67,8 @@ func (s *Server) test(c echo.Context, sub carillon.Subscription) error {
 	ctx, stop := context.WithTimeout(c.Request().Context(), sender.Timeout(sub.Endpoint)+attemptGrace)
 	defer stop()
 	attempt := sender.Attempt(ctx, channels.Message{
-		Event: event, Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions, Number: 1,
+		Event: event, Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions,
+		Profile: sub.Profile, Number: 1,
 	})
 	attempt.EventID, attempt.SubscriptionID, attempt.Number = event.ID, sub.ID, 1
 	return answer(c, http.StatusOK, testView{Event: event, Attempt: attempt})

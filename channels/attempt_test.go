@@ -76,7 +76,7 @@ func TestClassify(t *testing.T) {
 		410: carillon.OutcomeGone, 411: carillon.OutcomeRetry, 429: carillon.OutcomeRetry, 500: carillon.OutcomeRetry,
 		503: carillon.OutcomeRetry, 599: carillon.OutcomeRetry, 999: carillon.OutcomeRetry,
 	} {
-		outcome, trouble := classify(status)
+		outcome, trouble := classify(carillon.Profiles()[0], status)
 		require.Equal(t, want, outcome, status)
 		require.Equal(t, want == carillon.OutcomeDelivered, trouble == "", status)
 	}

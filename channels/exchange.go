@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -46,6 +47,8 @@ type call struct {
 	url    *url.URL
 	header []header // in the order of their importance for people
 	body   []byte
+	// profile says what the answer means.
+	profile carillon.Profile
 	// timeout is the one of ctx, for the error's text.
 	timeout time.Duration
 	// secrets are masked wherever the answer repeats them, and so are the URL's
@@ -53,13 +56,18 @@ type call struct {
 	secrets []string
 }
 
+// digest is how payloads are told apart.
+func digest(payload []byte) string {
+	sum := sha256.Sum256(payload)
+	return hex.EncodeToString(sum[:])
+}
+
 // exchange makes the call once and fills in the attempt: what was sent, what
 // came back, and how it is classified.
 func (x exchanger) exchange(ctx context.Context, a *carillon.Attempt, c call) {
-	sum := sha256.Sum256(c.body)
 	a.Request = &carillon.Request{
 		Method: c.method, Host: c.url.Host, Headers: record(c.header),
-		PayloadSHA256: hex.EncodeToString(sum[:]), PayloadBytes: len(c.body),
+		PayloadSHA256: digest(c.body), PayloadBytes: len(c.body),
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -86,7 +94,7 @@ func (x exchanger) exchange(ctx context.Context, a *carillon.Attempt, c call) {
 	stop := time.AfterFunc(maxBodyTime, cancel)
 	defer stop.Stop()
 	a.Response = answer(resp, newScrub(append(urlSecrets(c.url), c.secrets...)...))
-	a.Outcome, a.Error = classify(resp.StatusCode)
+	a.Outcome, a.Error = classify(c.profile, resp.StatusCode)
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
 		a.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), x.now())
 	}
@@ -94,29 +102,38 @@ func (x exchanger) exchange(ctx context.Context, a *carillon.Attempt, c call) {
 
 // failed classifies a call without an answer.
 func (x exchanger) failed(ctx context.Context, a *carillon.Attempt, c call, err error) {
-	a.Outcome = carillon.OutcomeRetry
-	if errors.Is(err, safehttp.ErrAddress) {
-		a.Outcome = carillon.OutcomeReject
-	}
 	a.Error = interrupted(ctx, c.timeout)
+	switch {
+	case errors.Is(err, safehttp.ErrAddress):
+		a.Outcome = carillon.OutcomeReject
+	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTimeout):
+		a.Outcome = carillon.OutcomeRetry // a worker that stops says nothing of the receiver
+	case ctx.Err() != nil || timedOut(err):
+		a.Outcome = c.profile.Silence(carillon.AnswerTimeout)
+	default:
+		a.Outcome = c.profile.Silence(carillon.AnswerNetwork)
+	}
 	if a.Error == "" {
 		a.Error = safehttp.Explain(err)
 	}
 }
 
+// timedOut reports whether a connection's own time limit ended it.
+func timedOut(err error) bool {
+	slow, ok := errors.AsType[net.Error](err)
+	return ok && slow.Timeout()
+}
+
 // classify says what an HTTP status means for a delivery, and for people.
-func classify(status int) (outcome carillon.Outcome, trouble string) {
-	trouble = strings.TrimSpace(fmt.Sprintf("HTTP %d %s", status, http.StatusText(status)))
-	switch {
-	case status >= 200 && status < 300:
-		return carillon.OutcomeDelivered, ""
-	case status == http.StatusGone:
-		return carillon.OutcomeGone, trouble
-	case status >= 300 && status < 400:
-		return carillon.OutcomeRetry, trouble + ": redirects are not followed"
-	default:
-		return carillon.OutcomeRetry, trouble
+func classify(profile carillon.Profile, status int) (outcome carillon.Outcome, trouble string) {
+	if outcome = profile.Status(status); outcome == carillon.OutcomeDelivered {
+		return outcome, ""
 	}
+	trouble = strings.TrimSpace(fmt.Sprintf("HTTP %d %s", status, http.StatusText(status)))
+	if status >= 300 && status < 400 {
+		trouble += ": redirects are not followed"
+	}
+	return outcome, trouble
 }
 
 // retryAfter reads a Retry-After: seconds or a date. What is neither, or lies

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/formats"
 	"github.com/carillon-dev/carillon/internal/safehttp"
 )
 
@@ -26,6 +27,11 @@ type Message struct {
 	Format string
 	// FormatOptions are the subscription's, in the format's own shape.
 	FormatOptions json.RawMessage
+	// Profile names what answers mean; see [carillon.Profile].
+	Profile string
+	// PayloadSHA256, unless empty, is the hex digest of the only payload that
+	// may be sent: what was sent before.
+	PayloadSHA256 string
 	// Number is the attempt's, from 1.
 	Number int
 }
@@ -61,6 +67,12 @@ type Sender interface {
 	// tries again. The caller sets the ids; everything else is filled in, within
 	// 8 KiB of JSON.
 	Attempt(ctx context.Context, m Message) carillon.Attempt
+}
+
+// Renderer is a sender whose payload can be had without sending it. The error
+// is for people.
+type Renderer interface {
+	Payload(m Message) (formats.Payload, error)
 }
 
 // Registry holds the senders by their names.

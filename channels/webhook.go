@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/url"
 	"runtime/debug"
 	"slices"
@@ -81,14 +83,22 @@ func (w *webhook) Attempt(ctx context.Context, m Message) carillon.Attempt {
 	})
 }
 
+// Payload renders the event.
+func (w *webhook) Payload(m Message) (formats.Payload, error) {
+	format, ok := formats.Lookup(m.Format)
+	if !ok {
+		return formats.Payload{}, errors.New("there is no format " + strconv.Quote(m.Format))
+	}
+	payload, err := format.Render(formats.Request{Event: m.Event, Options: m.FormatOptions, Instance: w.instance})
+	if err != nil {
+		return formats.Payload{}, fmt.Errorf("the payload cannot be written: %w", err)
+	}
+	return payload, nil
+}
+
 func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endpoint webhookEndpoint, target *url.URL) {
 	reject := func(why string) { a.Outcome, a.Error = carillon.OutcomeReject, why }
 	a.Request = &carillon.Request{Method: endpoint.Method, Host: target.Host}
-	format, ok := formats.Lookup(m.Format)
-	if !ok {
-		reject("there is no format " + strconv.Quote(m.Format))
-		return
-	}
 	endpoint, target, err := endpoint.written(ctx, m.Event, target)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -98,9 +108,13 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		reject(err.Error())
 		return
 	}
-	payload, err := format.Render(formats.Request{Event: m.Event, Options: m.FormatOptions, Instance: w.instance})
+	payload, err := w.Payload(m)
 	if err != nil {
-		reject("the payload cannot be written: " + err.Error())
+		reject(err.Error())
+		return
+	}
+	if m.PayloadSHA256 != "" && m.PayloadSHA256 != digest(payload.Body) {
+		reject("the payload is no more what was sent before: the format was changed; redeliver it rendered anew")
 		return
 	}
 	keys, err := endpoint.keys(a.StartedAt)
@@ -109,11 +123,13 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		return
 	}
 	headers := w.headers(endpoint, m.Event.ID, payload, keys, a.StartedAt)
-	if name := format.Describe().TokenHeader; name != "" && endpoint.Token != "" {
-		headers = append(headers, header{name: name, value: endpoint.Token, secret: true})
+	if format, ok := formats.Lookup(m.Format); ok && format.Describe().TokenHeader != "" && endpoint.Token != "" {
+		headers = append(headers, header{name: format.Describe().TokenHeader, value: endpoint.Token, secret: true})
 	}
+	profile, _ := carillon.LookupProfile(m.Profile)
 	w.exchange(ctx, a, call{
-		method: endpoint.Method, url: target, header: headers, body: payload.Body,
+		profile: profile,
+		method:  endpoint.Method, url: target, header: headers, body: payload.Body,
 		timeout: time.Duration(endpoint.Timeout), secrets: endpoint.secrets(),
 	})
 }

@@ -200,7 +200,7 @@ func TestSubscriptions(t *testing.T) {
 		method: "PUT", target: "/v1/subscriptions/sub_ULID", status: 200, golden: "subscription", header: map[string]string{"If-Match": `"1"`},
 		body: `{"id":"sub_ULID","name":"CoolUtils watchers","event_types":["package.*","sca.vulnerability_detected"],
 			"scope":{"feed":["internal-utils"]},"condition":"pkg.name.startsWith('MyCorp.')","channel":"webhook",
-			"endpoint":` + string(sub.Endpoint.(json.RawMessage)) + `,"format":"standard",
+			"endpoint":` + string(sub.Endpoint.(json.RawMessage)) + `,"format":"standard","profile":"carillon",
 			"retry":{"schedule":["1m","5m","30m","3h","12h","24h","48h"],"disable":"exhausted"},"state":"enabled","health":{"state":"ok","failures":0},
 			"created_at":"2026-11-21T20:00:00Z","updated_at":"2026-11-21T20:00:00Z"}`,
 	}).ReplaceSubscription(t.Context(), sub)
@@ -324,4 +324,20 @@ func TestVerify(t *testing.T) {
 	err = client.Verify([]string{secret, "not-a-secret"}, header, payload, client.At(at))
 	require.ErrorContains(t, err, "secret 2")
 	require.NotContains(t, err.Error(), "not-a-secret")
+}
+
+func TestProfilesAndExpandedDeliveries(t *testing.T) {
+	t.Parallel()
+	profiles, err := answering(t, exchange{method: "GET", target: "/v1/profiles", status: 200}).Profiles(t.Context())
+	require.ErrorContains(t, err, "the answer is not Carillon's")
+	require.Empty(t, profiles)
+	_, err = answering(t, exchange{
+		method: "GET", target: "/v1/deliveries?expand=attempts%2Cpayload&subscription=sub_1", status: 200, golden: "deliveries",
+	}).Deliveries(t.Context(), client.DeliveryFilter{Subscription: "sub_1", Expand: []string{"attempts", "payload"}})
+	require.NoError(t, err)
+	_, err = answering(t, exchange{
+		method: "POST", target: "/v1/events/evt_1/deliveries/sub_1/redeliver", status: 202, golden: "publish",
+		body: `{"number":2,"render":"as_sent"}`,
+	}).RedeliverAsSent(t.Context(), "evt_1", "sub_1", 2)
+	require.NoError(t, err)
 }

@@ -78,10 +78,24 @@ type Delivery struct {
 	// Redeliveries counts the runs after the event's own.
 	Redeliveries int `json:"redeliveries"`
 	Run          Run `json:"run"`
-	// Attempts are not in lists; nil when the history cannot be read. Then Note
-	// says why.
+	// Attempts are in lists only when [DeliveryFilter.Expand] asks for them; nil
+	// when the history cannot be read. Then Note says why.
 	Attempts []carillon.Attempt `json:"attempts"`
-	Note     string             `json:"note"`
+	// Payload is there when Expand asks for it.
+	Payload *Payload `json:"payload"`
+	Note    string   `json:"note"`
+}
+
+// Payload is what a delivery sends.
+type Payload struct {
+	// Body is at most 32 KiB; Truncated says that there is more.
+	Body        string `json:"body"`
+	Truncated   bool   `json:"truncated"`
+	Bytes       int    `json:"bytes"`
+	SHA256      string `json:"sha256"`
+	ContentType string `json:"content_type"`
+	// Exact says that these are the bytes of the last attempt.
+	Exact bool `json:"exact"`
 }
 
 // EventFilter chooses events. A zero field chooses nothing away.
@@ -107,6 +121,9 @@ type DeliveryFilter struct {
 	// event.
 	Since time.Time
 	Until time.Time
+	// Expand adds the "attempts", or the "payload" and the attempts, of at most
+	// 50 deliveries.
+	Expand []string
 	// Limit is 1 to 250; 50 when zero.
 	Limit  int
 	Cursor string
@@ -166,6 +183,7 @@ func (c *Client) Deliveries(ctx context.Context, f DeliveryFilter) (Page[Deliver
 	set(query, "state", strings.Join(states, ","))
 	set(query, "subscription", f.Subscription)
 	set(query, "event", f.Event)
+	set(query, "expand", strings.Join(f.Expand, ","))
 	setPage(query, f.Since, f.Until, f.Limit, f.Cursor)
 	var page Page[Delivery]
 	_, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/deliveries", query: query, answer: &page})

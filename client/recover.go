@@ -90,9 +90,18 @@ func (c *Client) CancelRecovery(ctx context.Context, subscription string) error 
 // more than the delivery's Redeliveries were: asked for twice, it is one
 // redelivery.
 func (c *Client) Redeliver(ctx context.Context, event, subscription string, number int) (Accepted, error) {
+	return c.redeliver(ctx, event, subscription, map[string]any{"number": number})
+}
+
+// RedeliverAsSent is [Client.Redeliver] with the very bytes of the last attempt.
+// Its error is [carillon.CodeConflict] when they cannot be made any more.
+func (c *Client) RedeliverAsSent(ctx context.Context, event, subscription string, number int) (Accepted, error) {
+	return c.redeliver(ctx, event, subscription, map[string]any{"number": number, "render": "as_sent"})
+}
+
+func (c *Client) redeliver(ctx context.Context, event, subscription string, body map[string]any) (Accepted, error) {
 	var out Accepted
 	path := "/v1" + segments("events", event, "deliveries", subscription, "redeliver")
-	body := map[string]int{"number": number}
 	_, err := c.do(ctx, request{method: http.MethodPost, path: path, body: body, answer: &out})
 	return out, err
 }

@@ -20,8 +20,10 @@ type Subscription struct {
 	EventTypes []string            `json:"event_types"`
 	Scope      map[string][]string `json:"scope,omitempty"`
 	// Condition is a CEL expression; empty matches everything.
-	Condition     string `json:"condition,omitempty"`
-	IncludeCached bool   `json:"include_cached,omitempty"`
+	Condition string `json:"condition,omitempty"`
+	// Match is a condition in fields, asked beside Condition.
+	Match         carillon.Match `json:"match,omitzero"`
+	IncludeCached bool           `json:"include_cached,omitempty"`
 	// Channel is the kind of transport, such as "webhook".
 	Channel string `json:"channel"`
 	// Endpoint is the address in the channel's own shape, such as [Webhook].
@@ -33,19 +35,23 @@ type Subscription struct {
 	// FormatOptions are what the format lets it choose, in the format's own
 	// shape, such as {"mode":"binary"}; none when empty.
 	FormatOptions json.RawMessage `json:"format_options,omitempty"`
-	// Retry is the default when nil.
+	// Profile names whose behaviour it follows; "carillon" when empty.
+	Profile string `json:"profile,omitempty"`
+	// Retry is the profile's when nil.
 	Retry *carillon.Retry `json:"retry,omitempty"`
 	// State can be set at creation, to enabled or paused; after that it is
 	// read-only.
 	State carillon.SubscriptionState `json:"state,omitempty"`
 	// Health is how the endpoint takes attempts; read-only.
 	Health *Health `json:"health,omitempty"`
-	// DisabledBy, DisabledReason, CreatedAt, UpdatedAt and Warnings are
-	// read-only.
-	DisabledBy     string    `json:"disabled_by,omitempty"`
-	DisabledReason string    `json:"disabled_reason,omitempty"`
-	CreatedAt      time.Time `json:"created_at,omitzero"`
-	UpdatedAt      time.Time `json:"updated_at,omitzero"`
+	// EffectiveCondition is the one expression that Match and Condition make;
+	// empty without Match. It is read-only, as are DisabledBy, DisabledReason,
+	// CreatedAt, UpdatedAt and Warnings.
+	EffectiveCondition string    `json:"effective_condition,omitempty"`
+	DisabledBy         string    `json:"disabled_by,omitempty"`
+	DisabledReason     string    `json:"disabled_reason,omitempty"`
+	CreatedAt          time.Time `json:"created_at,omitzero"`
+	UpdatedAt          time.Time `json:"updated_at,omitzero"`
 	// Warnings say what is allowed but can hardly be meant; in the answers to
 	// changes only.
 	Warnings []carillon.Problem `json:"warnings,omitempty"`
@@ -197,4 +203,11 @@ func (c *Client) subscription(ctx context.Context, r request) (Subscription, err
 	}
 	sub.ETag = header.Get("ETag")
 	return sub, nil
+}
+
+// Profiles lists the profiles, whose behaviour subscriptions can follow.
+func (c *Client) Profiles(ctx context.Context) ([]carillon.Profile, error) {
+	var page Page[carillon.Profile]
+	_, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/profiles", answer: &page})
+	return page.Items, err
 }

@@ -91,3 +91,11 @@ func (e *Event) conditionInput() (*conditions.Input, error) {
 	}
 	return e.input, nil
 }
+
+// scored reports whether the event's data has a score. It is for explanations.
+func (e *Event) scored() bool {
+	var data map[string]json.RawMessage
+	_ = json.Unmarshal(e.Data, &data) // data that is no object has none
+	_, ok := data["score"]
+	return ok
+}

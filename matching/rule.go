@@ -161,12 +161,18 @@ func passesCondition(ctx context.Context, s *Subscription, e *Event) (bool, erro
 	return e.ask(ctx, s.condition)
 }
 
-func tellCondition(s *Subscription, _ *Event, passed bool) string {
+func tellCondition(s *Subscription, e *Event, passed bool) string {
 	switch {
 	case strings.TrimSpace(s.Condition) == "":
 		return "there is no condition"
 	case passed:
 		return "the condition is true"
+	case s.Match.Mode == carillon.MatchNever:
+		return "the subscription's mode is never"
+	case s.Match.MinScore != nil && !e.scored():
+		return fmt.Sprintf("the event has no score; the subscription asks for at least %g", *s.Match.MinScore)
+	case !s.Match.IsZero():
+		return "the condition is false: " + s.Condition
 	default:
 		return "the condition is false"
 	}

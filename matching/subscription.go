@@ -9,8 +9,9 @@ import (
 	"github.com/carillon-dev/carillon/conditions"
 )
 
-// Subscription is a subscription that is ready to be matched. It is safe for
-// concurrent use.
+// Subscription is a subscription that is ready to be matched. Its Condition is
+// the one expression that its own condition and its Match make together. It is
+// safe for concurrent use.
 type Subscription struct {
 	carillon.Subscription
 	condition *conditions.Condition // nil when it has none
@@ -29,10 +30,11 @@ type Compiler interface {
 // spares the work; nil for none.
 func Prepare(sub carillon.Subscription, env Compiler, known *Subscription) *Subscription {
 	s := &Subscription{Subscription: sub}
-	if known != nil && known.Condition == sub.Condition {
+	s.Condition = conditions.Effective(sub.Match, sub.Condition)
+	if known != nil && known.Condition == s.Condition {
 		s.condition, s.broken = known.condition, known.broken
-	} else if sub.Condition != "" {
-		s.condition, s.broken = env.Compile(sub.Condition)
+	} else if s.Condition != "" {
+		s.condition, s.broken = env.Compile(s.Condition)
 	}
 	return s
 }

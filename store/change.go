@@ -17,10 +17,12 @@ type subscriptionView struct {
 	EventTypes     []string                   `json:"event_types"`
 	Scope          map[string][]string        `json:"scope,omitempty"`
 	Condition      string                     `json:"condition,omitempty"`
+	Match          carillon.Match             `json:"match,omitzero"`
 	IncludeCached  bool                       `json:"include_cached,omitempty"`
 	Channel        string                     `json:"channel"`
 	Format         string                     `json:"format"`
 	FormatOptions  json.RawMessage            `json:"format_options,omitempty"`
+	Profile        string                     `json:"profile"`
 	Retry          carillon.Retry             `json:"retry"`
 	State          carillon.SubscriptionState `json:"state"`
 	DisabledReason string                     `json:"disabled_reason,omitempty"`
@@ -29,9 +31,9 @@ type subscriptionView struct {
 
 func viewOf(sub carillon.Subscription) subscriptionView {
 	return subscriptionView{
-		Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition,
+		Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition, Match: sub.Match,
 		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Format: sub.Format, FormatOptions: sub.FormatOptions,
-		Retry: sub.Retry, State: sub.State, DisabledReason: sub.DisabledReason, Version: sub.Version,
+		Profile: sub.Profile, Retry: sub.Retry, State: sub.State, DisabledReason: sub.DisabledReason, Version: sub.Version,
 	}
 }
 

@@ -27,7 +27,8 @@ func (s *Store) ConfigVersion(ctx context.Context) (int64, error) {
 // configuration. Until it ends no other begins, so fn may read before it
 // writes.
 //
-// fn changes one subscription, the named one, whose row then bears the
+// fn changes one subscription, the named one, or none where the name is empty;
+// its row then bears the
 // version: that is what [Store.Changes] finds it by.
 func (s *Store) changeConfig(ctx context.Context, subscription string, fn func(tx *sqlx.Tx, version int64) error) error {
 	return s.write(ctx, func(tx *sqlx.Tx) error {

@@ -67,12 +67,11 @@ func (r healthRow) health() carillon.Health {
 func recordHealth(ctx context.Context, tx *sqlx.Tx, ownerRun string, rows []carillon.Delivery) (map[string]carillon.Health, error) {
 	failed, took := map[string][]carillon.Delivery{}, map[string]bool{}
 	for _, d := range rows {
-		switch d.Outcome {
-		case carillon.OutcomeDelivered:
+		switch {
+		case d.Outcome == carillon.OutcomeDelivered:
 			took[d.SubscriptionID] = true
-		case carillon.OutcomeRetry, carillon.OutcomeGone:
+		case d.Outcome.Failed():
 			failed[d.SubscriptionID] = append(failed[d.SubscriptionID], d)
-		case carillon.OutcomeReject, carillon.OutcomeThrottled, carillon.OutcomeHeld, carillon.OutcomeCanceled, "":
 		}
 	}
 	for id := range took {

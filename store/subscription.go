@@ -14,18 +14,19 @@ import (
 )
 
 const subscriptionColumns = `id, name, event_types, scope, condition, include_cached, channel, endpoint, format,
-	format_options, retry, state, disabled_by, disabled_reason, generation, version, created_version, created_at, updated_at`
+	format_options, retry, state, disabled_by, disabled_reason, generation, version, created_version, created_at, updated_at,
+	profile, match_fields`
 
 const (
 	selectSubscriptions = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions ORDER BY id`
 	selectSubscription  = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE id = ?`
 	pageOfSubscriptions = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE id > ? ORDER BY id LIMIT ?`
 	insertSubscription  = `INSERT INTO subscriptions (` + subscriptionColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
 	updateSubscription = `UPDATE subscriptions SET name = ?, event_types = ?, scope = ?, condition = ?,
 		include_cached = ?, channel = ?, endpoint = COALESCE(NULLIF(CAST(? AS TEXT), ''), endpoint), format = ?,
 		format_options = ?, retry = ?, state = ?, disabled_by = ?,
-		disabled_reason = ?, generation = ?, version = ?, updated_at = ? WHERE id = ?`
+		disabled_reason = ?, generation = ?, version = ?, updated_at = ?, profile = ?, match_fields = ? WHERE id = ?`
 	deleteSubscription = `DELETE FROM subscriptions WHERE id = ?`
 	cancelDeliveries   = `UPDATE deliveries SET state = 'canceled', next_at = 0, updated_at = ?
 		WHERE subscription_id = ? AND state IN ('pending', 'retrying', 'held') AND state <> 'succeeded'`
@@ -51,6 +52,8 @@ type subscriptionRow struct {
 	CreatedVersion int64  `db:"created_version"`
 	CreatedAt      int64  `db:"created_at"`
 	UpdatedAt      int64  `db:"updated_at"`
+	Profile        string `db:"profile"`
+	MatchFields    string `db:"match_fields"`
 	healthRow
 }
 
@@ -63,13 +66,17 @@ func (r subscriptionRow) subscription() (carillon.Subscription, error) {
 		ID: r.ID, Name: r.Name, Condition: r.Condition, IncludeCached: r.IncludeCached, Channel: r.Channel,
 		Format: r.Format, State: carillon.SubscriptionState(r.State), DisabledBy: r.DisabledBy,
 		DisabledReason: r.DisabledReason, Generation: r.Generation, Version: r.Version,
-		CreatedVersion: r.CreatedVersion, CreatedAt: instant(r.CreatedAt), UpdatedAt: instant(r.UpdatedAt), Health: r.health(),
+		CreatedVersion: r.CreatedVersion, CreatedAt: instant(r.CreatedAt), UpdatedAt: instant(r.UpdatedAt),
+		Profile: r.Profile, Health: r.health(),
 	}
 	err := errors.Join(
 		json.Unmarshal([]byte(r.EventTypes), &sub.EventTypes),
 		json.Unmarshal([]byte(r.Scope), &sub.Scope),
 		json.Unmarshal([]byte(r.Retry), &sub.Retry),
 	)
+	if r.MatchFields != "" {
+		err = errors.Join(err, json.Unmarshal([]byte(r.MatchFields), &sub.Match))
+	}
 	if err != nil {
 		return carillon.Subscription{}, fmt.Errorf("read subscription %s: %w", r.ID, err)
 	}
@@ -118,7 +125,15 @@ func (s *Store) seal(sub carillon.Subscription) (subscriptionRow, error) {
 		Format: sub.Format, FormatOptions: string(sub.FormatOptions), Retry: asJSON(sub.Retry), State: string(sub.State),
 		DisabledBy: sub.DisabledBy, DisabledReason: sub.DisabledReason, Generation: sub.Generation, Version: sub.Version,
 		CreatedVersion: sub.CreatedVersion, CreatedAt: micros(sub.CreatedAt), UpdatedAt: micros(sub.UpdatedAt),
+		Profile: sub.Profile, MatchFields: matchFields(sub.Match),
 	}, nil
+}
+
+func matchFields(m carillon.Match) string {
+	if m.IsZero() {
+		return ""
+	}
+	return asJSON(m)
 }
 
 // Subscriptions returns all subscriptions, and a config version that they are
@@ -169,7 +184,7 @@ func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscriptio
 		}
 		written, err := exec(ctx, tx, insertSubscription, r.ID, r.Name, r.EventTypes, r.Scope, r.Condition,
 			r.IncludeCached, r.Channel, r.Endpoint, r.Format, r.FormatOptions, r.Retry, r.State, r.DisabledBy, r.DisabledReason,
-			r.Generation, r.Version, r.CreatedVersion, r.CreatedAt, r.UpdatedAt)
+			r.Generation, r.Version, r.CreatedVersion, r.CreatedAt, r.UpdatedAt, r.Profile, r.MatchFields)
 		if err != nil {
 			return fmt.Errorf("create subscription %s: %w", sub.ID, err)
 		}
@@ -188,10 +203,10 @@ func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscriptio
 }
 
 // UpdateSubscription replaces what people choose of a subscription: its name,
-// event types, scope, condition, endpoint, format and its options, retry and
-// state, with DisabledReason where the state becomes disabled, and UpdatedAt.
-// Everything else is the store's: enabling raises the Generation and forgets who
-// disabled, and another state forgets the Health.
+// event types, scope, condition, match, endpoint, format and its options,
+// profile, retry and state, with DisabledReason where the state becomes
+// disabled, and UpdatedAt. Everything else is the store's: enabling raises the
+// Generation and forgets who disabled, and another state forgets the Health.
 //
 // ifVersion, unless 0, is the version that the change was made from; another
 // one gives an error of [carillon.CodeStale], a missing subscription one of
@@ -266,7 +281,7 @@ func (s *Store) replace(ctx context.Context, tx *sqlx.Tx, sub carillon.Subscript
 	}
 	_, err = exec(ctx, tx, updateSubscription, r.Name, r.EventTypes, r.Scope, r.Condition, r.IncludeCached, r.Channel,
 		r.Endpoint, r.Format, r.FormatOptions, r.Retry, r.State, r.DisabledBy, r.DisabledReason, r.Generation, r.Version,
-		r.UpdatedAt, r.ID)
+		r.UpdatedAt, r.Profile, r.MatchFields, r.ID)
 	if err != nil {
 		return fmt.Errorf("update subscription %s: %w", sub.ID, err)
 	}

@@ -20,6 +20,7 @@ func newSubscription(id string) carillon.Subscription {
 		Scope: map[string][]string{"feed": {"internal-utils", "public"}}, Condition: `pkg.name == "x"`,
 		IncludeCached: true, Channel: "webhook", Endpoint: carillon.Endpoint(`{"url":"https://example.com/"}`),
 		Format: "standard", FormatOptions: json.RawMessage(`{"a":1}`), Retry: carillon.DefaultRetry(), State: carillon.Enabled, CreatedAt: noon,
+		Profile: "defectdojo", Match: carillon.Match{Package: "MyCorp.*", ProjectIDs: []int64{7}},
 	}
 }
 

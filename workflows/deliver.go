@@ -39,6 +39,9 @@ type delivery struct {
 	cancel    workflow.CancelFunc // ends the delivery; set once it is in trouble
 	// disable is what is left to decide about the subscription.
 	disable *activities.DisableInput
+	// givenUp says that it is held because it was given up, until somebody
+	// enables the subscription.
+	givenUp bool
 }
 
 // open reports whether the delivery is still under way.
@@ -54,6 +57,7 @@ func (d *dispatch) tryLocally(ctx workflow.Context, dl *delivery) workflow.Futur
 		Run: d.self, EventID: d.eventID, Publication: d.publication, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
 		ConfigVersion: d.routedAt,
 		Probe:         d.probes(),
+		PayloadSHA256: d.payload(),
 	})
 }
 
@@ -70,7 +74,8 @@ func (d *dispatch) try(ctx workflow.Context, dl *delivery) (a carillon.Attempt, 
 	})
 	err = workflow.ExecuteActivity(ctx, activities.Attempt, activities.AttemptInput{
 		Run: d.self, EventID: d.eventID, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
-		Probe: d.probes(),
+		Probe:         d.probes(),
+		PayloadSHA256: d.payload(),
 	}).Get(ctx, &a)
 	return a, err
 }
@@ -78,9 +83,26 @@ func (d *dispatch) try(ctx workflow.Context, dl *delivery) (a carillon.Attempt, 
 // probes reports whether the run's attempts are a recovery's probes.
 func (d *dispatch) probes() bool { return d.redelivery != nil && d.redelivery.Probe }
 
+// payload is the digest of the only payload that this run may send; empty where
+// it sends what the event gives now.
+func (d *dispatch) payload() string {
+	if d.redelivery == nil {
+		return ""
+	}
+	return d.redelivery.PayloadSHA256
+}
+
 // deliver sees one delivery in trouble through to its end.
 func (d *dispatch) deliver(ctx workflow.Context, dl *delivery) {
-	for dl.open() {
+	for dl.open() || dl.disable != nil {
+		if dl.disable != nil {
+			// Before its row is final: a final row that is read back asks for
+			// nothing more.
+			d.disableSubscription(ctx, dl)
+			d.record(ctx, dl)
+			d.show(ctx)
+			continue
+		}
 		if canceled := d.pause(ctx, dl); canceled {
 			d.settle(ctx, dl, carillon.Attempt{Outcome: carillon.OutcomeCanceled, Error: "canceled"}, nil)
 		} else {
@@ -91,13 +113,6 @@ func (d *dispatch) deliver(ctx workflow.Context, dl *delivery) {
 			d.record(ctx, dl)
 			d.show(ctx)
 		}
-	}
-	if dl.disable != nil {
-		// Before its row is final: a final row that is read back asks for nothing
-		// more.
-		d.disableSubscription(ctx, dl)
-		d.record(ctx, dl)
-		d.show(ctx)
 	}
 }
 
@@ -169,28 +184,58 @@ func (d *dispatch) settle(ctx workflow.Context, dl *delivery, a carillon.Attempt
 
 // settleAttempt decides after an attempt that was made.
 func (d *dispatch) settleAttempt(ctx workflow.Context, dl *delivery, a carillon.Attempt) {
+	refused := a.Outcome == carillon.OutcomeRefused
 	switch {
 	case a.Outcome == carillon.OutcomeDelivered:
 		dl.state = carillon.Succeeded
-	case a.Outcome == carillon.OutcomeRetry && d.probes():
+		return
+	case (refused || a.Outcome == carillon.OutcomeRetry) && d.probes():
 		// Its recovery decides what follows.
 		dl.state, dl.putBack = d.redelivery.From[0], true
-	case a.Outcome == carillon.OutcomeRetry && dl.attempts <= len(dl.Delays):
-		dl.state = carillon.Retrying
-		dl.wait = dl.delay(time.Duration(a.RetryAfter))
-		dl.nextAt = workflow.Now(ctx).Add(dl.wait)
-	default: // out of attempts, rejected or gone
-		dl.state = carillon.Failed
-		if a.Outcome == carillon.OutcomeReject {
+		if !refused {
 			return
 		}
-		dl.disable = &activities.DisableInput{
-			EventID: d.eventID, EventType: d.eventType, SubscriptionID: dl.Subscription, Generation: dl.Generation,
-			Run: d.self.WorkflowID, Policy: dl.Disable, FirstFailedAt: dl.firstFailedAt,
-			Gone: a.Outcome == carillon.OutcomeGone, Attempts: dl.attempts, Status: dl.status, Error: dl.err,
-			At: workflow.Now(ctx),
-		}
+	case a.Outcome == carillon.OutcomeRetry && dl.attempts <= len(dl.Delays):
+		d.retryLater(ctx, dl, time.Duration(a.RetryAfter))
+		return
+	case a.Outcome == carillon.OutcomeReject:
+		dl.state = carillon.Failed
+		return
+	case refused, a.Outcome == carillon.OutcomeRetry && dl.Holds:
+		dl.state, dl.givenUp = carillon.Held, true
+	default: // out of attempts, or gone
+		dl.state = carillon.Failed
 	}
+	dl.disable = &activities.DisableInput{
+		EventID: d.eventID, EventType: d.eventType, SubscriptionID: dl.Subscription, Generation: dl.Generation,
+		Run: d.self.WorkflowID, Policy: dl.Disable, FirstFailedAt: dl.firstFailedAt,
+		Gone: a.Outcome == carillon.OutcomeGone, Refused: refused, Attempts: dl.attempts, Status: dl.status, Error: dl.err,
+		At: workflow.Now(ctx),
+	}
+}
+
+// retryLater makes the next attempt due.
+func (d *dispatch) retryLater(ctx workflow.Context, dl *delivery, asked time.Duration) {
+	dl.state = carillon.Retrying
+	dl.wait = dl.delay(asked)
+	dl.nextAt = workflow.Now(ctx).Add(dl.wait)
+}
+
+// reopen goes on with a delivery that was to be held, and whose subscription
+// takes deliveries. One that was given up, under a policy that does not disable
+// or by a run that others overtook, keeps to its schedule, and fails at its end.
+func (d *dispatch) reopen(ctx workflow.Context, dl *delivery) {
+	switch {
+	case !dl.givenUp:
+		dl.state, dl.err, dl.wait = carillon.Pending, "", 0
+		return
+	case dl.attempts <= len(dl.Delays):
+		d.retryLater(ctx, dl, 0)
+	default:
+		dl.state = carillon.Failed
+	}
+	dl.givenUp = false
+	d.record(ctx, dl)
 }
 
 // delay returns the wait before the next attempt. What the receiver asked for
@@ -237,8 +282,7 @@ func (d *dispatch) record(ctx workflow.Context, deliveries ...*delivery) {
 		workflow.GetLogger(ctx).Error("record broke off", "error", err)
 	}
 	for _, subscription := range out.Reopened {
-		dl := d.find(subscription)
-		dl.state, dl.err, dl.wait = carillon.Pending, "", 0
+		d.reopen(ctx, d.find(subscription))
 	}
 }
 

@@ -101,6 +101,9 @@ func branches() []branch {
 		}},
 		{name: "paged", script: &scripted{route: paged, pages: []activities.PageResult{{Plans: short(1, "sub_b").Plans}}}},
 		{name: "reopened", script: &scripted{route: short(2, "sub_a"), reopens: 1, replies: replies(carillon.Attempt{Outcome: carillon.OutcomeHeld}, delivered())}},
+		{name: "refused", script: &scripted{route: short(2, "sub_a"), replies: replies(status(carillon.OutcomeRefused, 404))}},
+		{name: "given-up-held", script: &scripted{route: holding(short(1, "sub_a")), replies: replies(failing())}},
+		{name: "refused-goes-on", script: &scripted{route: short(1, "sub_a"), reopens: 1, replies: replies(status(carillon.OutcomeRefused, 404), delivered())}},
 		{name: "probe-put-back", script: &scripted{route: short(0, "sub_a"), replies: replies(failing())}, kind: workflows.DispatchType,
 			input: workflows.DispatchInput{Redelivery: &carillon.Redelivery{
 				EventID: "evt_1", SubscriptionID: "sub_a", Number: 1, Probe: true, From: []carillon.DeliveryState{carillon.Held},

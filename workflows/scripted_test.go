@@ -57,6 +57,8 @@ type scripted struct {
 
 	now      func() time.Time
 	attempts []tried
+	// payloads are those that attempts were bound to.
+	payloads []string
 	records  []activities.RecordInput
 	disables []activities.DisableInput
 	regular  map[string]int
@@ -125,6 +127,7 @@ func (s *scripted) Attempt(ctx context.Context, in activities.AttemptInput) (car
 	if err := s.seen(ctx, activities.Attempt); err != nil {
 		return carillon.Attempt{}, err
 	}
+	s.payloads = append(s.payloads, in.PayloadSHA256)
 	s.attempts = append(s.attempts, tried{
 		Subscription: in.SubscriptionID, Number: in.Number, After: s.now().Sub(start),
 		Local: activity.GetInfo(ctx).IsLocalActivity, HasEvent: in.Publication != nil,

@@ -109,7 +109,7 @@ func (a *Activities) crowded(after time.Duration) carillon.Attempt {
 	a.meter.Throttled()
 	return carillon.Attempt{
 		Outcome: carillon.OutcomeThrottled, StartedAt: a.now(), RetryAfter: carillon.Duration(after.Round(time.Millisecond)),
-		Error: fmt.Sprintf("%d attempts at its endpoint are under way", maxInFlight),
+		Error: "its endpoint has as many attempts under way as it may",
 	}
 }
 

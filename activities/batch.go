@@ -204,7 +204,7 @@ func (a *Activities) AttemptBatch(ctx context.Context, in AttemptBatchInput) (At
 		}
 		close(next)
 		var failures atomic.Int32 // in a row
-		for range min(maxInFlight, len(tries)) {
+		for range min(maxQuick, len(tries)) {
 			lanes.Go(func() {
 				for failures.Load() < carillon.BreakerThreshold && made.reserve(ctx) {
 					try, ok := <-next

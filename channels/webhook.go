@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/formats"
 	"github.com/carillon-dev/carillon/internal/safehttp"
@@ -25,11 +27,23 @@ type webhook struct {
 	exchanger
 	policy   safehttp.Policy
 	instance formats.Instance
+	// known are endpoints that were read lately: each delivery needs its own.
+	known *lru.Cache[string, knownEndpoint]
+}
+
+// cachedEndpoints bounds them: at most 64 KiB each, and rarely one.
+const cachedEndpoints = 1024
+
+// knownEndpoint is a stored endpoint that was read. Nobody changes it.
+type knownEndpoint struct {
+	webhookEndpoint
+	target *url.URL
 }
 
 func newWebhook(p safehttp.Policy, now func() time.Time, publicURL string) *webhook {
+	known, _ := lru.New[string, knownEndpoint](cachedEndpoints) // it only refuses a size below one
 	return &webhook{
-		exchanger: newExchanger(p, now), policy: p,
+		exchanger: newExchanger(p, now), policy: p, known: known,
 		instance: formats.Instance{PublicURL: publicURL, Agent: userAgent()},
 	}
 }
@@ -50,8 +64,8 @@ const webhookName = "webhook"
 func (*webhook) Name() string { return webhookName }
 
 // Host is the URL's host, with its port when it has one.
-func (*webhook) Host(e carillon.Endpoint) string {
-	_, target, err := readWebhook(e)
+func (w *webhook) Host(e carillon.Endpoint) string {
+	_, target, err := w.read(e)
 	if err != nil {
 		return ""
 	}
@@ -59,17 +73,29 @@ func (*webhook) Host(e carillon.Endpoint) string {
 }
 
 // Timeout is the endpoint's own, or the default.
-func (*webhook) Timeout(e carillon.Endpoint) time.Duration {
-	endpoint, _, err := readWebhook(e)
+func (w *webhook) Timeout(e carillon.Endpoint) time.Duration {
+	endpoint, _, err := w.read(e)
 	if err != nil {
 		return defaultTimeout
 	}
 	return time.Duration(endpoint.Timeout)
 }
 
+// read is [readWebhook] for those who change nothing of it.
+func (w *webhook) read(e carillon.Endpoint) (webhookEndpoint, *url.URL, error) {
+	if known, ok := w.known.Get(string(e)); ok {
+		return known.webhookEndpoint, known.target, nil
+	}
+	endpoint, target, err := readWebhook(e)
+	if err == nil {
+		w.known.Add(string(e), knownEndpoint{endpoint, target})
+	}
+	return endpoint, target, err
+}
+
 // Attempt renders, signs and sends the event once.
 func (w *webhook) Attempt(ctx context.Context, m Message) carillon.Attempt {
-	endpoint, target, err := readWebhook(m.Endpoint)
+	endpoint, target, err := w.read(m.Endpoint)
 	timeout := defaultTimeout
 	if err == nil {
 		timeout = time.Duration(endpoint.Timeout)

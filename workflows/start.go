@@ -45,6 +45,9 @@ func RecoverWorkflowID(subscription string) string { return "recover/" + subscri
 const (
 	startTimeout = 3 * time.Second
 	startTries   = 2
+	// lateTimeout is how long an answer is waited for that comes too late for the
+	// producer.
+	lateTimeout = 30 * time.Second
 )
 
 // Index is what a publisher needs of the database.
@@ -172,15 +175,28 @@ func (p *Publisher) start(ctx context.Context, what func(attributes bool) (clien
 
 func (p *Publisher) startOnce(ctx context.Context, what func(attributes bool) (client.StartWorkflowOptions, string, any)) (carillon.Run, error) {
 	options, kind, input := what(p.attributes.present(ctx, p))
-	// A producer that hangs up does not break the start off: with the answer to
-	// an eager start, its first task would be lost until that times out.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
-	defer cancel()
-	handle, err := p.client.ExecuteWorkflow(ctx, options, kind, input)
-	if err != nil {
-		return carillon.Run{}, err
+	answered := make(chan outcome, 1)
+	go func() {
+		// Neither a producer that hangs up nor one that is told to come again breaks
+		// the start off: the answer to an eager start brings its first task, which
+		// would be lost until that times out.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lateTimeout)
+		defer cancel()
+		handle, err := p.client.ExecuteWorkflow(ctx, options, kind, input)
+		if err != nil {
+			answered <- outcome{err: err}
+			return
+		}
+		answered <- outcome{run: carillon.Run{WorkflowID: handle.GetID(), RunID: handle.GetRunID()}}
+	}()
+	deadline := time.NewTimer(startTimeout)
+	defer deadline.Stop()
+	select {
+	case o := <-answered:
+		return o.run, o.err
+	case <-deadline.C:
+		return carillon.Run{}, fmt.Errorf("start %s: %w", options.ID, context.DeadlineExceeded)
 	}
-	return carillon.Run{WorkflowID: handle.GetID(), RunID: handle.GetRunID()}, nil
 }
 
 // startOptions are those of every run of events: its id is never used again.

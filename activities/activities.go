@@ -50,6 +50,8 @@ type Store interface {
 	DeliveryPage(ctx context.Context, eventID, ownerRun, after string, limit int) ([]carillon.Delivery, error)
 	Record(ctx context.Context, ownerRun string, rows []carillon.Delivery) (carillon.Recorded, error)
 	breakers
+	// Holding returns the enabled subscriptions that have held deliveries.
+	Holding(ctx context.Context) ([]string, error)
 	Backlog(ctx context.Context, b carillon.Backlog, limit int) (oldest []carillon.Delivery, total int, err error)
 	Reclaim(ctx context.Context, r carillon.Redelivery, run carillon.Run, now time.Time) (carillon.Delivery, bool, error)
 	Disable(ctx context.Context, d carillon.Disable) (carillon.DisableResult, error)
@@ -78,6 +80,8 @@ type Publisher interface {
 	Publish(ctx context.Context, e carillon.Event, fingerprint string) (carillon.Run, error)
 	// Watch makes sure that a run probes a subscription whose breaker is open.
 	Watch(ctx context.Context, subscription string) error
+	// Recover hands a backlog to the run that owns its subscription's.
+	Recover(ctx context.Context, b carillon.Backlog, rate float64) (carillon.Run, error)
 }
 
 // Activities does the work. It is safe for concurrent use.

@@ -76,8 +76,9 @@ type published struct {
 	mu     sync.Mutex
 	events []carillon.Event
 	// watched are the subscriptions whose breakers are to be probed.
-	watched []string
-	err     error
+	watched   []string
+	recovered []string
+	err       error
 }
 
 func (p *published) Publish(_ context.Context, e carillon.Event, _ string) (carillon.Run, error) {
@@ -85,6 +86,13 @@ func (p *published) Publish(_ context.Context, e carillon.Event, _ string) (cari
 	defer p.mu.Unlock()
 	p.events = append(p.events, e)
 	return carillon.Run{WorkflowID: "event/" + e.ID}, p.err
+}
+
+func (p *published) Recover(_ context.Context, b carillon.Backlog, _ float64) (carillon.Run, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.recovered = append(p.recovered, b.SubscriptionID)
+	return carillon.Run{}, p.err
 }
 
 func (p *published) Watch(_ context.Context, subscription string) error {

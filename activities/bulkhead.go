@@ -25,7 +25,7 @@ const (
 	// not slow: what is busy for a moment costs no timer. With an attempt of 30 s
 	// it is below the 40 s of the activity. slotLook is how often the one who
 	// waits looks whether the endpoint has become slow.
-	slotWait = 8 * time.Second
+	slotWait = 5 * time.Second
 	slotLook = 250 * time.Millisecond
 	// recordWait is how long a failed attempt keeps its place if its record does
 	// not come, as when another worker writes it.

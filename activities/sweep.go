@@ -52,7 +52,7 @@ type SweepResult struct {
 // that are overdue; doing it again is harmless.
 func (a *Activities) Sweep(ctx context.Context, in SweepInput) (SweepResult, error) {
 	if in.After == (SweepPlace{}) {
-		if err := a.watchOverdue(ctx); err != nil {
+		if err := a.Resume(ctx); err != nil {
 			return SweepResult{}, err
 		}
 	}

@@ -193,6 +193,15 @@ func (s *Store) Record(ctx context.Context, ownerRun string, rows []carillon.Del
 	}
 	err = s.write(ctx, func(tx *sqlx.Tx) error {
 		rows = slices.Clone(rows)
+		var told []string // both to be locked, in one order
+		for _, d := range rows {
+			if d.State == carillon.Held && !d.PutBack || d.Outcome != "" {
+				told = append(told, d.SubscriptionID)
+			}
+		}
+		if err := lockAll(ctx, tx, told); err != nil {
+			return err
+		}
 		if out.Reopened, err = keepHeld(ctx, tx, rows); err != nil {
 			return err
 		}

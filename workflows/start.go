@@ -48,6 +48,8 @@ const (
 	// lateTimeout is how long an answer is waited for that comes too late for the
 	// producer.
 	lateTimeout = 30 * time.Second
+	// maxLate is how many of them there are at most.
+	maxLate = 256
 )
 
 // Index is what a publisher needs of the database.
@@ -71,6 +73,7 @@ type Publisher struct {
 	namespace string
 
 	attributes searchAttributes
+	late       atomic.Int64
 	recent     recent
 	turns      turns
 	group      *group // nil unless single posts share runs
@@ -176,11 +179,11 @@ func (p *Publisher) start(ctx context.Context, what func(attributes bool) (clien
 func (p *Publisher) startOnce(ctx context.Context, what func(attributes bool) (client.StartWorkflowOptions, string, any)) (carillon.Run, error) {
 	options, kind, input := what(p.attributes.present(ctx, p))
 	answered := make(chan outcome, 1)
+	// Neither a producer that hangs up nor one that is told to come again breaks
+	// the start off: the answer to an eager start brings its first task, which
+	// would be lost until that times out.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lateTimeout)
 	go func() {
-		// Neither a producer that hangs up nor one that is told to come again breaks
-		// the start off: the answer to an eager start brings its first task, which
-		// would be lost until that times out.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lateTimeout)
 		defer cancel()
 		handle, err := p.client.ExecuteWorkflow(ctx, options, kind, input)
 		if err != nil {
@@ -195,6 +198,13 @@ func (p *Publisher) startOnce(ctx context.Context, what func(attributes bool) (c
 	case o := <-answered:
 		return o.run, o.err
 	case <-deadline.C:
+		// Not without end: with a server that is away, each post leaves one.
+		if p.late.Add(1) > maxLate {
+			cancel()
+			p.late.Add(-1)
+		} else {
+			context.AfterFunc(ctx, func() { p.late.Add(-1) })
+		}
 		return carillon.Run{}, fmt.Errorf("start %s: %w", options.ID, context.DeadlineExceeded)
 	}
 }

@@ -194,21 +194,7 @@ func (s *service) checkTemporal(ctx context.Context) error {
 // subscription and asking for what it held, and for those that probe open
 // breakers.
 func (s *service) resume(ctx context.Context) {
-	subscriptions, err := s.store.Holding(ctx)
-	for _, id := range subscriptions {
-		_, failed := s.publisher.Recover(ctx, carillon.Backlog{
-			SubscriptionID: id, States: []carillon.DeliveryState{carillon.Held}, Before: time.Now().UTC(),
-		}, 0)
-		err = errors.Join(err, failed)
-	}
-	troubled, failed := s.store.InTrouble(ctx)
-	err = errors.Join(err, failed)
-	for id, h := range troubled {
-		if h.Open() {
-			err = errors.Join(err, s.publisher.Watch(ctx, id))
-		}
-	}
-	if err != nil {
+	if err := s.activities.Resume(ctx); err != nil {
 		s.log.Warn("recoveries are not resumed; enabling a subscription once more does it", "error", err)
 	}
 }

@@ -82,8 +82,8 @@ func (r *Reader) Publication(ctx context.Context, run carillon.Run, eventID stri
 		return input.Publication, nil
 	}
 	for i := range input.Publications {
-		pub := &input.Publications[i]
-		r.events.Add(place{run: run, eventID: pub.Event.ID}, pub)
+		pub := input.Publications[i] // a copy, which keeps none of the others
+		r.events.Add(place{run: run, eventID: pub.Event.ID}, &pub)
 	}
 	for i := range input.Publications {
 		if pub := &input.Publications[i]; pub.Event.ID == eventID {

@@ -149,6 +149,8 @@ func TestAFailedAttemptKeepsItsPlaceUntilItIsRecorded(t *testing.T) {
 		b.recorded("sub_a")
 		b.recorded("sub_unknown")
 		<-time.After(time.Minute)
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		require.Equal(t, 2, b.endpoints["sub_a"].taken)
 	})
 }

@@ -77,7 +77,9 @@ type published struct {
 	events []carillon.Event
 	// watched are the subscriptions whose breakers are to be probed.
 	watched []string
-	err     error
+	// woken are those whose batches have something new.
+	woken []string
+	err   error
 }
 
 func (p *published) Publish(_ context.Context, e carillon.Event, _ string) (carillon.Run, error) {
@@ -91,6 +93,13 @@ func (p *published) Watch(_ context.Context, subscription string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.watched = append(p.watched, subscription)
+	return p.err
+}
+
+func (p *published) Gather(_ context.Context, subscription, _ string, _ int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.woken = append(p.woken, subscription)
 	return p.err
 }
 

@@ -158,7 +158,7 @@ func (a *Activities) RouteBatch(ctx context.Context, in RouteBatchInput) (RouteB
 func (a *Activities) steady(row carillon.Delivery, snap *snapshot) Plan {
 	plan := Plan{
 		Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host, State: carillon.Pending,
-		Slow: a.bulkheads.slow(row.SubscriptionID),
+		Slow: a.bulkheads.slow(row.SubscriptionID), Gathered: carillon.IsGather(row.Run.WorkflowID),
 	}
 	if sub, ok := snap.index.Get(row.SubscriptionID); ok {
 		plan.describe(sub)

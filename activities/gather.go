@@ -60,6 +60,9 @@ type GatheredRow struct {
 	Type          string    `json:"t,omitempty"`
 	Attempts      int       `json:"n,omitempty"`
 	FirstFailedAt time.Time `json:"f,omitzero"`
+	// Before is the run with the attempts before it was held; empty when there
+	// were none.
+	Before string `json:"b,omitempty"`
 }
 
 // Gather looks at the deliveries that wait for a subscription's next request.
@@ -101,9 +104,12 @@ func (a *Activities) Gather(ctx context.Context, in GatherInput) (GatherResult, 
 		rows = rows[:min(len(rows), out.Max)]
 	}
 	for _, row := range rows {
-		out.Rows = append(out.Rows, GatheredRow{
-			Event: row.EventID, Type: row.EventType, Attempts: row.Attempts, FirstFailedAt: row.FirstFailedAt,
-		})
+		taken := GatheredRow{Event: row.EventID, Type: row.EventType, Attempts: row.Attempts, FirstFailedAt: row.FirstFailedAt}
+		// Regather counts its attempts anew, and leaves what the last came to.
+		if row.Attempts == 0 && (row.Status != 0 || row.Duration > 0) {
+			taken.Before = row.Run.RunID
+		}
+		out.Rows = append(out.Rows, taken)
 	}
 	return out, nil
 }

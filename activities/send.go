@@ -23,6 +23,8 @@ type SendInput struct {
 type SentEvent struct {
 	Event  string `json:"e"`
 	Number int    `json:"n"`
+	// Before is that of [GatheredRow]: who reads the attempts goes on there.
+	Before string `json:"b,omitempty"`
 }
 
 // SendResult says what came of the request. What it says of all events it says

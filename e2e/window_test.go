@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,15 @@ func carried(t *testing.T, r receiver.Request) []string {
 		ids[i] = e.ID
 	}
 	return ids
+}
+
+// inAll is all that requests carried.
+func inAll(requests []receiver.Request) string {
+	var all strings.Builder
+	for _, r := range requests {
+		all.Write(r.Body)
+	}
+	return all.String()
 }
 
 // publishEvery publishes n events, one each interval.
@@ -122,6 +132,9 @@ func TestAReceiverThatStaysDownIsDisabledAndItsBacklogDrainsInBatches(t *testing
 		requests := i.hooks.Requests("/hook")
 		require.Len(t, requests, 5, "one for all")
 		require.Equal(t, ids[1:], carried(t, requests[4]))
+		second := i.awaitDelivery(ids[1], sub.ID, carillon.Succeeded)
+		require.Len(t, second.Attempts, 1+strings.Count(inAll(requests[:4]), ids[1]), "with those before it was held")
+		require.Equal(t, carillon.OutcomeDelivered, second.Attempts[len(second.Attempts)-1].Outcome)
 	})
 }
 

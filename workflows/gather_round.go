@@ -88,7 +88,7 @@ func (g *gathering) settleAll(ctx workflow.Context, rows []activities.GatheredRo
 func (g *gathering) send(ctx workflow.Context, rows []activities.GatheredRow) reply {
 	in := activities.SendInput{Subscription: g.subscription, Events: make([]activities.SentEvent, len(rows))}
 	for i, row := range rows {
-		in.Events[i] = activities.SentEvent{Event: row.Event, Number: row.Attempts + 1}
+		in.Events[i] = activities.SentEvent{Event: row.Event, Number: row.Attempts + 1, Before: row.Before}
 	}
 	var out activities.SendResult
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
@@ -296,7 +296,7 @@ func grouped(groups []activities.SettledGroup, f *fate, state carillon.DeliveryS
 		groups = append(groups, group)
 	}
 	row := f.row
-	row.Type = "" // known
+	row.Type, row.Before = "", "" // known
 	groups[i].Rows = append(groups[i].Rows, row)
 	return groups
 }

@@ -24,6 +24,7 @@ type sendInput struct {
 	Events []struct {
 		ID     string `json:"e"`
 		Number int    `json:"n"`
+		Before string `json:"b"`
 	} `json:"events"`
 }
 
@@ -48,17 +49,17 @@ func (r *Reader) gathered(ctx context.Context, run carillon.Run, eventID, subscr
 			return nil, err
 		}
 		all = append(made, all...)
-		if len(all) > 0 && all[0].Number == 1 {
-			break
-		}
 		run.RunID = before
 	}
 	return all, nil
 }
 
+// gatheredIn returns the attempts that one run made, and the run that has those
+// before.
 func (r *Reader) gatheredIn(ctx context.Context, run carillon.Run, eventID, subscription string) (
 	made []carillon.Attempt, before string, err error,
 ) {
+	var held string            // the run before it was held
 	numbers := map[int64]int{} // of the event in the requests, by their scheduling
 	places := map[int64]int{}
 	started := map[int64]*historypb.HistoryEvent{}
@@ -91,8 +92,12 @@ func (r *Reader) gatheredIn(ctx context.Context, run carillon.Run, eventID, subs
 				return nil, "", fmt.Errorf("read request of run %s: %w", run.WorkflowID, err)
 			}
 			for i, sent := range in.Events {
-				if sent.ID == eventID {
-					numbers[event.GetEventId()], places[event.GetEventId()] = sent.Number, i
+				if sent.ID != eventID {
+					continue
+				}
+				numbers[event.GetEventId()], places[event.GetEventId()] = sent.Number, i
+				if held == "" && sent.Before != run.RunID {
+					held = sent.Before
 				}
 			}
 			started[event.GetEventId()] = event
@@ -119,6 +124,12 @@ func (r *Reader) gatheredIn(ctx context.Context, run carillon.Run, eventID, subs
 			attrs := event.GetActivityTaskTimedOutEventAttributes()
 			broke(attrs.GetScheduledEventId(), event, attrs.GetFailure())
 		}
+	}
+	switch {
+	case held != "":
+		before = held
+	case len(made) > 0 && made[0].Number == 1: // nothing was before
+		before = ""
 	}
 	return made, before, nil
 }

@@ -79,7 +79,9 @@ type published struct {
 	// watched are the subscriptions whose breakers are to be probed.
 	watched   []string
 	recovered []string
-	err       error
+	// woken are those whose batches have something new.
+	woken []string
+	err   error
 }
 
 func (p *published) Publish(_ context.Context, e carillon.Event, _ string) (carillon.Run, error) {
@@ -100,6 +102,13 @@ func (p *published) Watch(_ context.Context, subscription string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.watched = append(p.watched, subscription)
+	return p.err
+}
+
+func (p *published) Gather(_ context.Context, subscription, _ string, _ int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.woken = append(p.woken, subscription)
 	return p.err
 }
 

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -137,7 +138,8 @@ func (a *Activities) RouteBatch(ctx context.Context, in RouteBatchInput) (RouteB
 			}
 			// As it was written, whatever would match now.
 			first := PageWorkflowID(carillon.EventWorkflowID(pubs[i].Event.ID), 1)
-			if routed.Paged = len(rows) > 0 && rows[0].Run.WorkflowID == first; !routed.Paged {
+			routed.Paged = slices.ContainsFunc(rows, func(d carillon.Delivery) bool { return d.Run.WorkflowID == first })
+			if !routed.Paged {
 				routed.ReadBack = a.plan(rows, snap).Plans
 			}
 		case routed.Paged:
@@ -166,7 +168,7 @@ func (a *Activities) RouteBatch(ctx context.Context, in RouteBatchInput) (RouteB
 func (a *Activities) steady(row carillon.Delivery, snap *snapshot) Plan {
 	plan := Plan{
 		Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host, State: carillon.Pending,
-		Slow: a.bulkheads.slow(row.SubscriptionID),
+		Slow: a.bulkheads.slow(row.SubscriptionID), Gathered: carillon.IsGather(row.Run.WorkflowID),
 	}
 	if sub, ok := snap.index.Get(row.SubscriptionID); ok {
 		plan.describe(sub)

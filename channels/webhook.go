@@ -1,6 +1,7 @@
 package channels
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -109,8 +110,11 @@ func (w *webhook) Attempt(ctx context.Context, m Message) carillon.Attempt {
 	})
 }
 
-// Payload renders the event.
+// Payload renders the event, or all events of a batch.
 func (w *webhook) Payload(m Message) (formats.Payload, error) {
+	if m.Batch != nil {
+		return w.joined(m)
+	}
 	format, ok := formats.Lookup(m.Format)
 	if !ok {
 		return formats.Payload{}, errors.New("there is no format " + strconv.Quote(m.Format))
@@ -148,16 +152,24 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		reject("the stored signing secret cannot be read")
 		return
 	}
-	headers := w.headers(endpoint, m.Event.ID, payload, keys, a.StartedAt)
+	headers := w.headers(endpoint, m.id(), payload, keys, a.StartedAt)
 	if format, ok := formats.Lookup(m.Format); ok && format.Describe().TokenHeader != "" && endpoint.Token != "" {
 		headers = append(headers, header{name: format.Describe().TokenHeader, value: endpoint.Token, secret: true})
 	}
 	profile, _ := carillon.LookupProfile(m.Profile)
-	w.exchange(ctx, a, call{
+	var answer bytes.Buffer
+	c := call{
 		profile: profile,
 		method:  endpoint.Method, url: target, header: headers, body: payload.Body,
 		timeout: time.Duration(endpoint.Timeout), secrets: endpoint.secrets(),
-	})
+	}
+	if m.answersByID() {
+		c.answer = &answer
+	}
+	w.exchange(ctx, a, c)
+	if a.Outcome == carillon.OutcomeDelivered {
+		a.NotTaken = m.notTaken(answer.Bytes())
+	}
 }
 
 // headers are the signature's, the format's and the endpoint's own. A later one

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -45,6 +46,9 @@ type BatchResult struct {
 	Canceled  int `json:"canceled"`
 	// InTrouble counts deliveries that go on in runs of their events' own.
 	InTrouble int `json:"in_trouble,omitempty"`
+	// Gathered counts deliveries that go with others in one request, which other
+	// runs send.
+	Gathered int `json:"gathered,omitempty"`
 	// ConditionErrors counts conditions that could not be evaluated.
 	ConditionErrors int `json:"condition_errors,omitempty"`
 }
@@ -62,6 +66,9 @@ func Batch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
 	// Also a run that is canceled early learns which deliveries to end.
 	steady, _ := workflow.NewDisconnectedContext(ctx)
 	if err := b.route(steady); err != nil {
+		return b.result, err
+	}
+	if err := wake(steady, b.gathered); err != nil {
 		return b.result, err
 	}
 	if err := b.startPages(steady); err != nil {
@@ -89,6 +96,7 @@ type batch struct {
 	routed     []activities.Routed
 	routedAt   int64     // the config version that the first tries know at least
 	deliveries []*shared // ordered by event
+	gathered   []activities.Woken
 	// trouble are the deliveries that go on in runs of their events' own, by the
 	// event, until such a run is started.
 	trouble map[int][]*shared
@@ -132,15 +140,36 @@ func (b *batch) route(ctx workflow.Context) error {
 		}
 		for _, i := range event.Pending {
 			plan := out.Plans[i]
+			if b.handOver(plan) {
+				continue
+			}
 			plan.Delays = drawnOut(plan.Delays, event.Jitter)
 			b.deliveries = append(b.deliveries, &shared{event: n, plan: plan})
 		}
 		b.result.Held += len(event.Held)
 		for _, plan := range event.ReadBack {
+			if b.handOver(plan) {
+				continue
+			}
 			b.deliveries = append(b.deliveries, &shared{event: n, plan: plan})
 		}
 	}
 	return nil
+}
+
+// handOver notes a delivery that another run sends with others.
+func (b *batch) handOver(plan activities.Plan) bool {
+	if !isGathered(plan) {
+		return false
+	}
+	b.result.Gathered++
+	i := slices.IndexFunc(b.gathered, func(w activities.Woken) bool { return w.Subscription == plan.Subscription })
+	if i < 0 {
+		i = len(b.gathered)
+		b.gathered = append(b.gathered, activities.Woken{Subscription: plan.Subscription, Name: plan.Name})
+	}
+	b.gathered[i].Events++
+	return true
 }
 
 // drawnOut adds to each delay its share of a tenth.

@@ -38,6 +38,7 @@ type bundle struct {
 	hooks     *receiver.Receiver
 	hookURL   string
 	url       string
+	observing sync.Mutex
 	observed  []string
 }
 
@@ -152,6 +153,8 @@ func (b *bundle) with(t *testing.T, db activities.Store, change func(*activities
 		Channels: channels.NewRegistry(policy, time.Now, "https://bells.example.com"), Conditions: env,
 		Now: func() time.Time { return now }, Jitter: func() float64 { return 0.5 },
 		Observe: func(channel string, a carillon.Attempt) {
+			b.observing.Lock()
+			defer b.observing.Unlock()
 			b.observed = append(b.observed, channel+" "+string(a.Outcome))
 		},
 		Meter: meter{},

@@ -105,7 +105,7 @@ func (t *Templates) Compile(s Source, patterns []string) (compiled *Template, er
 	}
 	result := &Template{parts: c.parts}
 	if len(c.problems) == 0 && s.Mode == HTML {
-		result.page = c.page()
+		result.page = c.page(c.parts, func(line int) carillon.Problem { return carillon.Problem{Line: line, Column: 1} })
 	}
 	if len(c.problems) > 0 {
 		return nil, templateError(c.problems[:min(len(c.problems), maxProblems)]...)
@@ -177,7 +177,7 @@ func lineAndColumn(text string, offset int) (line, column int) {
 
 // literal adds text as it is written.
 func (c *compiler) literal(text string) {
-	if n := len(c.parts); n > 0 && c.parts[n-1].expression == nil {
+	if n := len(c.parts); n > 0 && c.parts[n-1].expression == nil && c.parts[n-1].page == nil {
 		c.parts[n-1].text += text
 		return
 	}
@@ -198,24 +198,64 @@ func (c *compiler) text(text string, at func(offset int) carillon.Problem, inJSO
 	if inJSON && !alone {
 		c.literal(`"`)
 	}
-	for _, p := range pieces {
+	before := len(c.parts)
+	if inJSON && !alone && c.source.Mode == JSONHTML {
+		c.parts = append(c.parts, part{}) // keeps the literals before and within apart
+	}
+	var link slackLink
+	for i, p := range pieces {
 		switch {
 		case p.expression:
 			locate := func(line, column int) carillon.Problem {
 				return at(p.offset + offsetOf(p.text, line, column))
 			}
-			if e := c.expression(p.text, locate); e != nil {
-				c.parts = append(c.parts, part{expression: e, alone: alone, mode: c.source.Mode})
+			var escape func(string) string
+			switch c.source.Mode {
+			case Slack, JSONSlack:
+				var ok bool
+				if escape, ok = link.value(); !ok {
+					c.wrong(at(p.offset-len(opening)), "${…} can stand in a link of Slack's, <https://…|…>, not after \"<%s\": write a mention out, and a plain < as &lt;", link.literal)
+				}
+			case Markdown:
+				if i > 0 {
+					escape = inMarkdown(pieces[i-1].text)
+				}
 			}
-		case inJSON:
-			quoted := quote(p.text)
-			c.literal(quoted[1 : len(quoted)-1])
+			if e := c.expression(p.text, locate); e != nil {
+				c.parts = append(c.parts, part{expression: e, alone: alone, mode: c.source.Mode, escape: escape})
+			}
+		case inJSON && c.source.Mode != JSONHTML:
+			link.text(p.text)
+			c.literal(unquoted(p.text))
 		default:
+			link.text(p.text)
 			c.literal(p.text)
 		}
 	}
+	if inJSON && !alone && c.source.Mode == JSONHTML {
+		c.htmlString(before, func(line int) carillon.Problem { return at(offsetOf(text, line, 1)) })
+	}
 	if inJSON && !alone {
 		c.literal(`"`)
+	}
+}
+
+// htmlString makes the parts of a string of a JSON document, from one on, a page
+// of their own, or literal text when there are no expressions.
+func (c *compiler) htmlString(from int, at func(line int) carillon.Problem) {
+	if len(c.problems) > 0 {
+		return
+	}
+	parts := c.parts[from:]
+	c.parts = c.parts[:from:from]
+	if !slices.ContainsFunc(parts, func(p part) bool { return p.expression != nil }) {
+		for _, p := range parts {
+			c.literal(unquoted(p.text))
+		}
+		return
+	}
+	if made := c.page(parts, at); made != nil {
+		c.parts = append(c.parts, part{page: made})
 	}
 }
 
@@ -268,34 +308,36 @@ const (
 	rightDelimiter = "\x02"
 )
 
-// page makes a template of html/template, which knows where each value stands.
-func (c *compiler) page() *template.Template {
+// page makes a template of html/template, which knows where each value stands;
+// at is the place of a line.
+func (c *compiler) page(parts []part, at func(line int) carillon.Problem) *page {
 	var text strings.Builder
-	n := 0
-	for _, p := range c.parts {
+	made := &page{}
+	for _, p := range parts {
 		if p.expression == nil {
 			if i := strings.IndexAny(p.text, leftDelimiter+rightDelimiter); i >= 0 {
-				c.wrong(carillon.Problem{Line: 1, Column: 1}, "the template holds a control character")
+				c.wrong(at(1), "the template holds a control character")
 				return nil
 			}
 			text.WriteString(p.text)
 			continue
 		}
-		fmt.Fprintf(&text, "%sindex . %d%s", leftDelimiter, n, rightDelimiter)
-		n++
+		fmt.Fprintf(&text, "%sindex . %d%s", leftDelimiter, len(made.expressions), rightDelimiter)
+		made.expressions = append(made.expressions, p.expression)
 	}
-	page, err := template.New("template").Delims(leftDelimiter, rightDelimiter).Parse(text.String())
+	var err error
+	made.template, err = template.New("template").Delims(leftDelimiter, rightDelimiter).Parse(text.String())
 	if err == nil {
 		// The first execution finds places in which no value can be safe.
-		err = page.Execute(limitedWriter{&output{}}, make([]string, n))
+		err = made.template.Execute(limitedWriter{&output{}}, make([]string, len(made.expressions)))
 	}
 	if err != nil {
-		at, detail := carillon.Problem{Line: 1, Column: 1}, err.Error()
+		line, detail := 1, err.Error()
 		if unsafe, ok := errors.AsType[*template.Error](err); ok {
-			at.Line, detail = max(unsafe.Line, 1), unsafe.Description
+			line, detail = max(unsafe.Line, 1), unsafe.Description
 		}
-		c.wrong(at, "a value cannot stand here in HTML: %s", detail)
+		c.wrong(at(line), "a value cannot stand here in HTML: %s", detail)
 		return nil
 	}
-	return page
+	return made
 }

@@ -47,7 +47,7 @@ func TestAWebhookManagedAsCodeScoringsAre(t *testing.T) {
 	require.Len(t, page.Items, 1)
 	sub := page.Items[0]
 	require.Equal(t, "codescoring", sub.Profile)
-	require.Equal(t, "has(data.project_id) && data.project_id in [7]", sub.EffectiveCondition)
+	require.Equal(t, "has(data.project_id) && data.project_id != null && string(data.project_id) in ['7']", sub.EffectiveCondition)
 
 	// Any other behaviour is a profile away; this one takes a 404 for permanent.
 	_, err = i.client.ChangeSubscription(t.Context(), sub.ID, "", map[string]any{"profile": "defectdojo"})

@@ -13,19 +13,24 @@ import (
 // https://docs.inedo.com/docs/proget/feeds/notifications-webhooks/customization
 type proGet struct{ product }
 
+var proGetOptions = []Option{{
+	Name: "content_type", Text: "The Content-Type, which ProGet has among a webhook's headers.", Default: jsonType,
+}}
+
 func newProGet() proGet { return proGet{catalog.ProGet} }
 
 // Describe says where method and headers come from.
 func (proGet) Describe() Description {
 	return Description{
-		Title: "ProGet",
-		Text:  "The default contents of ProGet's custom webhooks. Method and headers are the endpoint's.",
+		Title:   "ProGet",
+		Text:    "The default contents of ProGet's custom webhooks. Method and headers are the endpoint's.",
+		Options: proGetOptions,
 	}
 }
 
-// Prepare takes no options.
+// Prepare reads the media type.
 func (proGet) Prepare(posted json.RawMessage, _ []string) (json.RawMessage, error) {
-	return prepare(nil, posted)
+	return prepare(proGetOptions, posted)
 }
 
 // Render writes the content of the event's type.
@@ -38,7 +43,13 @@ func (f proGet) Render(r Request) (Payload, error) {
 	if err != nil {
 		return Payload{}, err
 	}
-	return writeJSON(proGetContent(r.Event, name, data))
+	options, err := chosen(proGetOptions, r.Options)
+	if err != nil {
+		return Payload{}, err
+	}
+	payload, err := writeJSON(proGetContent(r.Event, name, data))
+	payload.ContentType = options["content_type"]
+	return payload, err
 }
 
 type (

@@ -147,7 +147,7 @@ func TestWhatOfProGetCannotBeConvertedIsSaid(t *testing.T) {
 	t.Parallel()
 	p := proGet{t, setup(t)}
 	for body, want := range map[string]string{
-		`"payload":{"content":"$ToJson(%(a: $MyKey, b: $WebBaseUrl))"}`:                          `payload/content: line 1, column 13, "$MyKey": it is none of ProGet's own variables`,
+		`"payload":{"content":"$ToJson(%(a: $MyKey, b: $WebBaseUrl))"}`:                          `payload/content: line 1, column 14, "$MyKey": it is none of ProGet's own variables`,
 		`"payload":{"content":"<a>$PackageId</a>","headers":{"Content-Type":"image/svg+xml"}}`:   `payload/content: line 1, column 1, "/content_type": the converted template does not compile here`,
 		`"payload":{"content":"$VulnerabilityId"}`:                                               `format_options/content: package.added has no field data.vulnerability_id`,
 		`"payload":{"headers":{"Content-Type":"nonsense"}}`:                                      `format_options/content_type: must be a media type`,

@@ -68,7 +68,7 @@ func TestFieldsAreRefused(t *testing.T) {
 		column                        int
 	}{
 		{"a regular expression", `"match":{"package":"re:ab[c"}`, "/match/package", "missing closing ]", 6},
-		{"a version", `"match":{"version":"[1.0,x)"}`, "/match/version", "no semantic version", 6},
+		{"a version", `"match":{"version":"[1.0,x)"}`, "/match/version", "is no version such as 1.2", 6},
 		{"a score", `"match":{"min_score":"high"}`, "/match/min_score", "must be a number", 0},
 		{"a score that is none", `"match":{"min_score":11}`, "/match/min_score", "0 to 10", 0},
 		{"projects", `"match":{"project_ids":["x"]}`, "/match/project_ids", "array of numbers", 0},

@@ -98,9 +98,7 @@ func proGetContent(e carillon.Event, name string, data fields) any {
 			Severity        string           `json:"severity"`
 			Score           string           `json:"score"`
 		}{
-			listed(data.objects("affected_packages"), func(p fields) proGetAffected {
-				return proGetAffected{p.filled("name"), p.filled("affected_versions")}
-			}),
+			readAffected(data),
 			data.filled("vulnerability_id"), data.filled("summary"), data.filled("severity"), data.filled("score"),
 		}
 	default:
@@ -112,6 +110,20 @@ func proGetContent(e carillon.Event, name string, data fields) any {
 			Feed    string `json:"feed"`
 		}{data.filled("package"), data.filled("version"), name, e.Actor, feed}
 	}
+}
+
+// readAffected reads the list, or the one package that the event names.
+func readAffected(data fields) []proGetAffected {
+	name := data.filled("package")
+	if data["affected_packages"] == nil && name != "" {
+		if kind := data.filled("package_type"); kind != "" {
+			name = kind + ":" + name
+		}
+		return []proGetAffected{{name, data.filled("version")}}
+	}
+	return listed(data.objects("affected_packages"), func(p fields) proGetAffected {
+		return proGetAffected{p.filled("name"), p.filled("affected_versions")}
+	})
 }
 
 // listed is [each] where an unknown list is an empty one.

@@ -41,7 +41,7 @@ func TestCustomWritesTheSubscriptionsContent(t *testing.T) {
 		"XML":                {`{"content": "<?xml version=\"1.0\"?><a b='${data.severity}'/>", "content_type": "application/xml"}`, `<?xml version="1.0"?><a b='&lt;High&gt; &amp; &#34;up&#34;'/>`, "application/xml"},
 		"a form":             {`{"content": "a=${data.severity}", "content_type": "application/x-www-form-urlencoded"}`, `a=%3CHigh%3E+%26+%22up%22`, "application/x-www-form-urlencoded"},
 		"XHTML":              {`{"content": "<p title='${data.severity}'/>", "content_type": "application/xhtml+xml"}`, `<p title='&lt;High&gt; &amp; &#34;up&#34;'/>`, "application/xhtml+xml"},
-		"HTML by place":      {`{"content": ["<a href=\"javascript:${data.severity}\" title=${data.severity}>x</a>"], "escape": "html"}`, `["<a href=\"javascript:%22%5cu003cHigh%5cu003e%20%5cu0026%20%5c%22up%5c%22%22\" title=&lt;High&gt;&#32;&amp;&#32;&#34;up&#34;>x</a>"]`, "application/json"},
+		"HTML by place":      {`{"content": ["<a href=\"/x?q=${data.severity}\" title=${data.severity}>x</a>"], "escape": "html"}`, `["<a href=\"/x?q=%3cHigh%3e%20%26%20%22up%22\" title=&lt;High&gt;&#32;&amp;&#32;&#34;up&#34;>x</a>"]`, "application/json"},
 		"Markdown":           {`{"content": "**${data.severity}**", "content_type": "text/markdown"}`, `**&lt;High\> &amp; \"up\"**`, "text/markdown"},
 		"a text in brackets": {`{"content": "[${actor}]", "content_type": "text/plain"}`, `[anna]`, "text/plain"},
 		"from ProGet":        {`{"content": "${actor}", "proget_content": "$UserName"}`, `anna`, "text/plain; charset=utf-8"},

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -44,9 +45,7 @@ func (s *Server) proGetParts(sub carillon.Subscription) (endpoint proGetEndpoint
 func (s *Server) viewProGetPayload(sub carillon.Subscription) (url string, payload proGetPayload) {
 	endpoint, options := s.proGetParts(sub)
 	payload = proGetPayload{Method: endpoint.Method, Headers: map[string]string{}, Content: options.ProGetContent}
-	for name, value := range endpoint.Headers {
-		payload.Headers[name] = value
-	}
+	maps.Copy(payload.Headers, endpoint.Headers)
 	switch {
 	case endpoint.BearerToken != "":
 		payload.Headers[echo.HeaderAuthorization] = "Bearer " + endpoint.BearerToken

@@ -148,16 +148,16 @@ func (r interval) test() func(version string) bool {
 func inInterval(text string) (func(version string) bool, error) {
 	r, is := readInterval(text)
 	if !is {
-		return nil, errNoInterval(text)
+		return nil, noIntervalError(text)
 	}
 	if detail, _ := r.check(); detail != "" {
-		return nil, errNoInterval(text)
+		return nil, noIntervalError(text)
 	}
 	return r.test(), nil
 }
 
-type errNoInterval string
+type noIntervalError string
 
-func (e errNoInterval) Error() string {
+func (e noIntervalError) Error() string {
 	return strconv.Quote(string(e)) + " is not an interval of versions such as [1.0,2.0)"
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html/template"
 	"slices"
 	"strings"
 	"time"
@@ -42,12 +41,6 @@ type Template struct {
 	parts []part
 	// page is set for HTML, in the place of parts.
 	page *page
-}
-
-// page is a template of HTML, in which the n-th expression is ".n".
-type page struct {
-	template    *template.Template
-	expressions []*expression
 }
 
 // part is text as it is written or, where expression is set, what that makes.
@@ -201,34 +194,6 @@ func escapedText(value any, mode Mode, escape func(string) string) (string, erro
 	}
 	return escape(text), nil
 }
-
-// write has html/template write the values, which escapes each for where it
-// stands: text, attribute, URL, script or style. spent is as for a value.
-func (p *page) write(ctx context.Context, in *Input, out *output, spent *uint64) error {
-	values := make([]string, len(p.expressions))
-	size := 0
-	for i, e := range p.expressions {
-		value, err := e.value(ctx, in, spent)
-		if err != nil {
-			return err
-		}
-		if values[i], err = escapedText(value, HTML, nil); err != nil {
-			return e.fail(err)
-		}
-		if size += len(values[i]); size > MaxRenderedBytes {
-			return e.fail(errTooLarge)
-		}
-	}
-	err := p.template.Execute(limitedWriter{out}, values)
-	if errors.Is(err, errTooLarge) {
-		return errTooLarge
-	}
-	return err
-}
-
-type limitedWriter struct{ out *output }
-
-func (w limitedWriter) Write(b []byte) (int, error) { return len(b), w.out.text(string(b)) }
 
 // value evaluates the expression; spent counts the cost of all expressions.
 func (e *expression) value(ctx context.Context, in *Input, spent *uint64) (any, error) {

@@ -142,7 +142,7 @@ func FuzzTemplateValues(f *testing.F) {
 		if got := oneString(t, write(htmlStrings)); elements(got) != "p id /p script /script a href /a" || scriptLink.MatchString(got) {
 			t.Fatalf("%q: %q", value, got)
 		}
-		if got := write(markdown); strings.Count(got, "\n") != 5 || strings.ContainsAny(got, "<>&") && wildMarkdown.MatchString(got) {
+		if got := write(markdown); strings.Count(got, "\n") != 5 || wildMarkdown.MatchString(got) || !markdownLink.MatchString(got) {
 			t.Fatalf("%q: %q", value, got)
 		}
 		if strings.ContainsFunc(write(header), unicode.IsControl) {
@@ -172,8 +172,10 @@ var (
 	slackLinks = regexp.MustCompile(`(?i)^<(about:invalid|(https?://|mailto:)[^<>|]*)\|x> <https://h\.example\.com/[^<>|]*\|y [^<>]*> ` +
 		`<(about:invalid|(https?://|mailto:)[^<>|]*)>$`)
 	scriptLink = regexp.MustCompile(`(?i)href="\s*javascript:`)
-	// Punctuation with neither a backslash before it nor a part in an entity or the template's own link.
-	wildMarkdown = regexp.MustCompile(`(^|[^\\])<|&(?:[^lg#a]|$)`)
+	// Markup, or what may begin an entity that is none of ours.
+	wildMarkdown = regexp.MustCompile(`<|&(?:[^la#]|$)`)
+	// The template's own link, which a value can neither end nor leave.
+	markdownLink = regexp.MustCompile(`(?i)\n\n\[y\]\((about:invalid|(https?://|mailto:)[^\s()<>\\]*)\) z\n$`)
 )
 
 // oneString reads a list of one string.

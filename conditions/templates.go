@@ -2,9 +2,7 @@ package conditions
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"html/template"
 	"slices"
 	"strings"
 	"sync"
@@ -210,16 +208,13 @@ func (c *compiler) text(text string, at func(offset int) carillon.Problem, inJSO
 				return at(p.offset + offsetOf(p.text, line, column))
 			}
 			var escape func(string) string
-			switch c.source.Mode {
-			case Slack, JSONSlack:
+			if c.source.Mode == Slack || c.source.Mode == JSONSlack {
 				var ok bool
 				if escape, ok = link.value(); !ok {
 					c.wrong(at(p.offset-len(opening)), "${…} can stand in a link of Slack's, <https://…|…>, not after \"<%s\": write a mention out, and a plain < as &lt;", link.literal)
 				}
-			case Markdown:
-				if i > 0 {
-					escape = inMarkdown(pieces[i-1].text)
-				}
+			} else if c.source.Mode == Markdown && i > 0 {
+				escape = inMarkdown(pieces[i-1].text)
 			}
 			if e := c.expression(p.text, locate); e != nil {
 				c.parts = append(c.parts, part{expression: e, alone: alone, mode: c.source.Mode, escape: escape})
@@ -237,25 +232,6 @@ func (c *compiler) text(text string, at func(offset int) carillon.Problem, inJSO
 	}
 	if inJSON && !alone {
 		c.literal(`"`)
-	}
-}
-
-// htmlString makes the parts of a string of a JSON document, from one on, a page
-// of their own, or literal text when there are no expressions.
-func (c *compiler) htmlString(from int, at func(line int) carillon.Problem) {
-	if len(c.problems) > 0 {
-		return
-	}
-	parts := c.parts[from:]
-	c.parts = c.parts[:from:from]
-	if !slices.ContainsFunc(parts, func(p part) bool { return p.expression != nil }) {
-		for _, p := range parts {
-			c.literal(unquoted(p.text))
-		}
-		return
-	}
-	if made := c.page(parts, at); made != nil {
-		c.parts = append(c.parts, part{page: made})
 	}
 }
 
@@ -299,45 +275,4 @@ func (c *compiler) expression(text string, at locator) *expression {
 	}
 	path, asText := pathOf(tree.Expr())
 	return &expression{program: program, tree: tree, path: path, asText: asText, at: at}
-}
-
-// Delimiters of the actions that stand for expressions in a page: characters
-// that no page has.
-const (
-	leftDelimiter  = "\x01"
-	rightDelimiter = "\x02"
-)
-
-// page makes a template of html/template, which knows where each value stands;
-// at is the place of a line.
-func (c *compiler) page(parts []part, at func(line int) carillon.Problem) *page {
-	var text strings.Builder
-	made := &page{}
-	for _, p := range parts {
-		if p.expression == nil {
-			if i := strings.IndexAny(p.text, leftDelimiter+rightDelimiter); i >= 0 {
-				c.wrong(at(1), "the template holds a control character")
-				return nil
-			}
-			text.WriteString(p.text)
-			continue
-		}
-		fmt.Fprintf(&text, "%sindex . %d%s", leftDelimiter, len(made.expressions), rightDelimiter)
-		made.expressions = append(made.expressions, p.expression)
-	}
-	var err error
-	made.template, err = template.New("template").Delims(leftDelimiter, rightDelimiter).Parse(text.String())
-	if err == nil {
-		// The first execution finds places in which no value can be safe.
-		err = made.template.Execute(limitedWriter{&output{}}, make([]string, len(made.expressions)))
-	}
-	if err != nil {
-		line, detail := 1, err.Error()
-		if unsafe, ok := errors.AsType[*template.Error](err); ok {
-			line, detail = max(unsafe.Line, 1), unsafe.Description
-		}
-		c.wrong(at(line), "a value cannot stand here in HTML: %s", detail)
-		return nil
-	}
-	return made
 }

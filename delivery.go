@@ -123,6 +123,9 @@ type Attempt struct {
 	RetryAfter Duration  `json:"retry_after,omitempty"`
 	Request    *Request  `json:"request,omitempty"`
 	Response   *Response `json:"response,omitempty"`
+	// NotTaken are, of a batch that was delivered, the ids of the events that the
+	// receiver says failed. Its sender sets it; it is recorded elsewhere.
+	NotTaken []string `json:"-"`
 }
 
 // Request is what was sent, without secrets.

@@ -62,8 +62,10 @@ type Subscription struct {
 	FormatOptions json.RawMessage
 	// Profile names how it behaves towards its receiver; see [Profile].
 	Profile string
-	Retry   Retry
-	State   SubscriptionState
+	// Batch gathers its events into requests of many; zero for none.
+	Batch Batch
+	Retry Retry
+	State SubscriptionState
 	// DisabledBy is the workflow id of the run that disabled it; empty when a person did, or when
 	// it is not disabled. DisabledReason is for people.
 	DisabledBy     string

@@ -50,10 +50,20 @@ type Store interface {
 	DeliveryPage(ctx context.Context, eventID, ownerRun, after string, limit int) ([]carillon.Delivery, error)
 	Record(ctx context.Context, ownerRun string, rows []carillon.Delivery) (carillon.Recorded, error)
 	breakers
+	// Holding returns the enabled subscriptions that have held deliveries.
+	Holding(ctx context.Context) ([]string, error)
 	Backlog(ctx context.Context, b carillon.Backlog, limit int) (oldest []carillon.Delivery, total int, err error)
 	Reclaim(ctx context.Context, r carillon.Redelivery, run carillon.Run, now time.Time) (carillon.Delivery, bool, error)
+	gathered
 	Disable(ctx context.Context, d carillon.Disable) (carillon.DisableResult, error)
 	Rows
+}
+
+// gathered are the deliveries of subscriptions with batches.
+type gathered interface {
+	Gathered(ctx context.Context, subscription string, limit int) ([]carillon.Delivery, error)
+	Settle(ctx context.Context, run carillon.Run, rows []carillon.Delivery) (carillon.Recorded, error)
+	Regather(ctx context.Context, b carillon.Backlog, now time.Time) (int, error)
 }
 
 // breakers are in the subscriptions' rows.
@@ -78,6 +88,10 @@ type Publisher interface {
 	Publish(ctx context.Context, e carillon.Event, fingerprint string) (carillon.Run, error)
 	// Watch makes sure that a run probes a subscription whose breaker is open.
 	Watch(ctx context.Context, subscription string) error
+	// Recover hands a backlog to the run that owns its subscription's.
+	Recover(ctx context.Context, b carillon.Backlog, rate float64) (carillon.Run, error)
+	// Gather wakes the run that sends a subscription's batches.
+	Gather(ctx context.Context, subscription, name string, events int) error
 }
 
 // Activities does the work. It is safe for concurrent use.

@@ -38,6 +38,7 @@ type bundle struct {
 	hooks     *receiver.Receiver
 	hookURL   string
 	url       string
+	observing sync.Mutex
 	observed  []string
 }
 
@@ -76,8 +77,11 @@ type published struct {
 	mu     sync.Mutex
 	events []carillon.Event
 	// watched are the subscriptions whose breakers are to be probed.
-	watched []string
-	err     error
+	watched   []string
+	recovered []string
+	// woken are those whose batches have something new.
+	woken []string
+	err   error
 }
 
 func (p *published) Publish(_ context.Context, e carillon.Event, _ string) (carillon.Run, error) {
@@ -87,10 +91,24 @@ func (p *published) Publish(_ context.Context, e carillon.Event, _ string) (cari
 	return carillon.Run{WorkflowID: "event/" + e.ID}, p.err
 }
 
+func (p *published) Recover(_ context.Context, b carillon.Backlog, _ float64) (carillon.Run, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.recovered = append(p.recovered, b.SubscriptionID)
+	return carillon.Run{}, p.err
+}
+
 func (p *published) Watch(_ context.Context, subscription string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.watched = append(p.watched, subscription)
+	return p.err
+}
+
+func (p *published) Gather(_ context.Context, subscription, _ string, _ int) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.woken = append(p.woken, subscription)
 	return p.err
 }
 
@@ -143,6 +161,8 @@ func (b *bundle) with(t *testing.T, db activities.Store, change func(*activities
 		Channels: channels.NewRegistry(policy, time.Now, "https://bells.example.com"), Conditions: env,
 		Now: func() time.Time { return now }, Jitter: func() float64 { return 0.5 },
 		Observe: func(channel string, a carillon.Attempt) {
+			b.observing.Lock()
+			defer b.observing.Unlock()
 			b.observed = append(b.observed, channel+" "+string(a.Outcome))
 		},
 		Meter: meter{},

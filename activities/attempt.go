@@ -63,6 +63,21 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 	default:
 		return none(carillon.OutcomeReject, carillon.Clip("the event cannot be read: "+err.Error(), carillon.MaxErrorBytes))
 	}
+	return a.attemptAt(ctx, in, func(sub *carillon.Subscription, sender channels.Sender) carillon.Attempt {
+		result := sender.Attempt(ctx, message(sub, in, pub.Event))
+		result.EventID = pub.Event.ID
+		return result
+	})
+}
+
+// attemptAt has try make an attempt at a subscription, if it takes any now and there
+// is a place at its endpoint.
+func (a *Activities) attemptAt(
+	ctx context.Context, in AttemptInput, try func(*carillon.Subscription, channels.Sender) carillon.Attempt,
+) carillon.Attempt {
+	none := func(outcome carillon.Outcome, reason string) carillon.Attempt {
+		return carillon.Attempt{Outcome: outcome, StartedAt: a.now(), Error: reason}
+	}
 	sub, err := a.subscription(ctx, in)
 	switch {
 	case carillon.CodeOf(err) == carillon.CodeNotFound:
@@ -94,12 +109,8 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 		a.meter.InFlight(-1)
 		place.done(failed)
 	}()
-	result := sender.Attempt(ctx, channels.Message{
-		Event: pub.Event, Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions,
-		Profile: sub.Profile, PayloadSHA256: in.PayloadSHA256, Number: in.Number,
-	})
+	result := try(&sub, sender)
 	failed = result.Outcome.Failed()
-	result.EventID = pub.Event.ID
 	a.observe(sub.Channel, result)
 	return result
 }
@@ -109,7 +120,7 @@ func (a *Activities) crowded(after time.Duration) carillon.Attempt {
 	a.meter.Throttled()
 	return carillon.Attempt{
 		Outcome: carillon.OutcomeThrottled, StartedAt: a.now(), RetryAfter: carillon.Duration(after.Round(time.Millisecond)),
-		Error: fmt.Sprintf("%d attempts at its endpoint are under way", maxInFlight),
+		Error: "its endpoint has as many attempts under way as it may",
 	}
 }
 

@@ -60,6 +60,9 @@ type BacklogResult struct {
 	OpenSince time.Time `json:"open_since,omitzero"`
 	// ProbeAt is when the next probe of an open breaker is due.
 	ProbeAt time.Time `json:"probe_at,omitzero"`
+	// Batched says that the subscription's events are gathered: its backlog is
+	// handed to the run that does it.
+	Batched bool `json:"batched,omitempty"`
 	// Total counts the whole backlog.
 	Total  int                   `json:"total"`
 	Oldest []carillon.Redelivery `json:"oldest,omitempty"`
@@ -84,7 +87,7 @@ func (a *Activities) Backlog(ctx context.Context, in BacklogInput) (BacklogResul
 	out := BacklogResult{
 		State: sub.State, Name: carillon.Clip(sub.Name, maxPlanName), Generation: sub.Generation,
 		Disable: sub.Retry.Disable, Delays: a.delays(sub.Retry.Schedule), Total: total,
-		OpenSince: sub.Health.OpenSince, ProbeAt: sub.Health.ProbeAt,
+		OpenSince: sub.Health.OpenSince, ProbeAt: sub.Health.ProbeAt, Batched: !sub.Batch.IsZero(),
 	}
 	ids := make([]string, len(rows))
 	for i, row := range rows {

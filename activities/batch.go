@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,14 +24,18 @@ const (
 	MaxBatchDeliveries = 1000
 	// batchResultBytes is how much one call of AttemptBatch answers before it
 	// begins no further attempt, those under way counted with the most that
-	// they can take: the rest is for the next workflow task. Temporal takes 2
-	// MiB as one payload.
-	batchResultBytes = 3 << 19
+	// they can take: the rest is for the next workflow task. Temporal takes 4
+	// MiB as one answer to a task, and what failed is in it twice: here, and in
+	// the starts of the runs that go on with it.
+	batchResultBytes = 3 << 18
 	// batchTime is how long one call begins attempts: a slow receiver must not
 	// keep from the index what became of the others.
 	batchTime = 5 * time.Second
-	// attemptBytes is the most that one attempt takes.
-	attemptBytes = 8 << 10
+	// tryTime bounds one attempt with its wait and its reads, so that the call
+	// answers what the others came to.
+	tryTime = 40 * time.Second
+	// MaxAttemptBytes is the most that one attempt takes as JSON.
+	MaxAttemptBytes = 8 << 10
 )
 
 // RouteBatchInput asks which subscriptions the events of a shared run concern.
@@ -126,13 +131,18 @@ func (a *Activities) RouteBatch(ctx context.Context, in RouteBatchInput) (RouteB
 		switch {
 		case claim.Result == carillon.ClaimDuplicate:
 			*routed = Routed{Duplicate: true, Conflict: claim.Conflict}
-		case routed.Paged:
 		case claim.Result == carillon.ClaimOwned:
 			rows, err := a.store.DeliveryPage(ctx, pubs[i].Event.ID, in.Run.RunID, "", PageSize)
 			if err != nil {
 				return RouteBatchResult{}, fmt.Errorf("read deliveries of %s: %w", pubs[i].Event.ID, err)
 			}
-			routed.ReadBack = a.plan(rows, snap).Plans
+			// As it was written, whatever would match now.
+			first := PageWorkflowID(carillon.EventWorkflowID(pubs[i].Event.ID), 1)
+			routed.Paged = slices.ContainsFunc(rows, func(d carillon.Delivery) bool { return d.Run.WorkflowID == first })
+			if !routed.Paged {
+				routed.ReadBack = a.plan(rows, snap).Plans
+			}
+		case routed.Paged:
 		default:
 			out.ConfigVersion = claim.ConfigVersion
 			a.snapshots.confirm(claim.ConfigVersion, began)
@@ -158,7 +168,7 @@ func (a *Activities) RouteBatch(ctx context.Context, in RouteBatchInput) (RouteB
 func (a *Activities) steady(row carillon.Delivery, snap *snapshot) Plan {
 	plan := Plan{
 		Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host, State: carillon.Pending,
-		Slow: a.bulkheads.slow(row.SubscriptionID),
+		Slow: a.bulkheads.slow(row.SubscriptionID), Gathered: carillon.IsGather(row.Run.WorkflowID),
 	}
 	if sub, ok := snap.index.Get(row.SubscriptionID); ok {
 		plan.describe(sub)
@@ -204,7 +214,7 @@ func (a *Activities) AttemptBatch(ctx context.Context, in AttemptBatchInput) (At
 		}
 		close(next)
 		var failures atomic.Int32 // in a row
-		for range min(maxInFlight, len(tries)) {
+		for range min(maxQuick, len(tries)) {
 			lanes.Go(func() {
 				for failures.Load() < carillon.BreakerThreshold && made.reserve(ctx) {
 					try, ok := <-next
@@ -213,7 +223,7 @@ func (a *Activities) AttemptBatch(ctx context.Context, in AttemptBatchInput) (At
 						return
 					}
 					event := &in.Publications[try.Event]
-					attempt, _ := a.Attempt(ctx, AttemptInput{
+					attempt := a.tryWithin(ctx, tryTime, AttemptInput{
 						Run: in.Run, Publication: event, SubscriptionID: try.Subscription, Number: 1,
 						ConfigVersion: in.ConfigVersion,
 					})
@@ -232,6 +242,14 @@ func (a *Activities) AttemptBatch(ctx context.Context, in AttemptBatchInput) (At
 	return AttemptBatchResult{Attempts: made.attempts}, nil
 }
 
+// tryWithin is [Activities.Attempt], which never errs, within a time.
+func (a *Activities) tryWithin(ctx context.Context, limit time.Duration, in AttemptInput) carillon.Attempt {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	attempt, _ := a.Attempt(ctx, in)
+	return attempt
+}
+
 // madeAttempts collects attempts within the bounds of one answer.
 type madeAttempts struct {
 	began time.Time
@@ -247,10 +265,10 @@ func (m *madeAttempts) reserve(ctx context.Context) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	late := len(m.attempts) > 0 && m.now().Sub(m.began) > batchTime
-	if late || ctx.Err() != nil || m.bytes+attemptBytes > batchResultBytes {
+	if late || ctx.Err() != nil || m.bytes+MaxAttemptBytes > batchResultBytes {
 		return false
 	}
-	m.bytes += attemptBytes
+	m.bytes += MaxAttemptBytes
 	return true
 }
 
@@ -258,7 +276,7 @@ func (m *madeAttempts) reserve(ctx context.Context) bool {
 func (m *madeAttempts) release() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.bytes -= attemptBytes
+	m.bytes -= MaxAttemptBytes
 }
 
 // add keeps an attempt that was reserved.
@@ -266,7 +284,7 @@ func (m *madeAttempts) add(attempt carillon.Attempt) {
 	size := attemptSize(attempt)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.bytes += size - attemptBytes
+	m.bytes += size - MaxAttemptBytes
 	m.attempts = append(m.attempts, attempt)
 }
 
@@ -302,5 +320,5 @@ func attemptSize(attempt carillon.Attempt) int {
 			size += len(name) + len(value)
 		}
 	}
-	return min(size, attemptBytes)
+	return min(size, MaxAttemptBytes)
 }

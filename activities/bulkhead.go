@@ -13,12 +13,20 @@ const (
 	// maxInFlight bounds the attempts at one endpoint, so that one that hangs
 	// takes little of the worker.
 	maxInFlight = 8
+	// maxQuick bounds them where the last attempts took less than quickBelow on
+	// the average: what a receiver answers at once keeps nothing busy, and with
+	// eight the way there and back would be its limit.
+	maxQuick   = 32
+	quickBelow = 100 * time.Millisecond
 	// slowAfter is when an endpoint counts as slow. It leaves the fast path: an
 	// attempt of a workflow task keeps that task open for as long.
 	slowAfter = 2 * time.Second
 	// slotWait is how long an attempt waits for others at an endpoint that is
-	// not slow: what is busy for a moment costs no timer.
-	slotWait = time.Second
+	// not slow: what is busy for a moment costs no timer. With an attempt of 30 s
+	// it is below the 40 s of the activity. slotLook is how often the one who
+	// waits looks whether the endpoint has become slow.
+	slotWait = 5 * time.Second
+	slotLook = 250 * time.Millisecond
 	// recordWait is how long a failed attempt keeps its place if its record does
 	// not come, as when another worker writes it.
 	recordWait = 250 * time.Millisecond
@@ -47,6 +55,9 @@ type bulkhead struct {
 	waiting    []chan *place // the oldest first
 	// slow says that the last attempt was.
 	slow bool
+	// average is how long the last delivered attempts took, the newest for an
+	// eighth; 0 after one that failed.
+	average time.Duration
 	// turn is when the last one that was turned away is due again.
 	turn time.Time
 }
@@ -70,7 +81,7 @@ func (b *bulkheads) enter(ctx context.Context, id string) (p *place, after time.
 		e = &bulkhead{}
 		b.endpoints[id] = e
 	}
-	if e.taken < maxInFlight && len(e.waiting) == 0 {
+	if e.taken < e.limit() && len(e.waiting) == 0 {
 		e.taken++
 		p = e.begin(b, id)
 		b.mu.Unlock()
@@ -84,13 +95,8 @@ func (b *bulkheads) enter(ctx context.Context, id string) (p *place, after time.
 	e.waiting = append(e.waiting, turn)
 	b.mu.Unlock()
 
-	timer := time.NewTimer(slotWait)
-	defer timer.Stop()
-	select {
-	case p := <-turn:
+	if p := b.wait(ctx, e, turn); p != nil {
 		return p, 0
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -101,6 +107,28 @@ func (b *bulkheads) enter(ctx context.Context, id string) (p *place, after time.
 	return <-turn, 0 // given in the same moment
 }
 
+// wait waits for a place; nil when that takes too long, or is in vain.
+func (b *bulkheads) wait(ctx context.Context, e *bulkhead, turn <-chan *place) *place {
+	look := time.NewTicker(slotLook)
+	defer look.Stop()
+	for range slotWait / slotLook {
+		select {
+		case p := <-turn:
+			return p
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+			b.mu.Lock()
+			slow := e.isSlow()
+			b.mu.Unlock()
+			if slow {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
 func (e *bulkhead) turnAway() time.Duration {
 	now := time.Now()
 	e.turn = e.turn.Add(crowdedSpacing)
@@ -108,6 +136,14 @@ func (e *bulkhead) turnAway() time.Duration {
 		e.turn = earliest
 	}
 	return e.turn.Sub(now)
+}
+
+// limit is how many attempts the endpoint may have in flight.
+func (e *bulkhead) limit() int {
+	if e.average > 0 && e.average < quickBelow {
+		return maxQuick
+	}
+	return maxInFlight
 }
 
 func (e *bulkhead) begin(b *bulkheads, id string) *place {
@@ -134,12 +170,15 @@ func (p *place) done(failed bool) {
 	p.of.mu.Lock()
 	defer p.of.mu.Unlock()
 	e := p.of.endpoints[p.id]
-	e.slow = time.Since(p.started) > slowAfter
+	took := time.Since(p.started)
+	e.slow = took > slowAfter
 	e.land(p)
 	if !failed {
+		e.average = max(1, e.average+(took-e.average)/8)
 		p.of.free(e, p.id)
 		return
 	}
+	e.average = 0
 	e.unrecorded = append(e.unrecorded, p)
 	p.timer = time.AfterFunc(recordWait, func() {
 		p.of.mu.Lock()
@@ -178,16 +217,17 @@ func (b *bulkheads) recorded(id string) {
 	b.free(e, id)
 }
 
-// free hands a place to the one who waits longest.
+// free hands a place, and what the limit leaves beside, to those who wait
+// longest.
 func (b *bulkheads) free(e *bulkhead, id string) {
-	if len(e.waiting) > 0 {
+	e.taken--
+	for e.taken < e.limit() && len(e.waiting) > 0 {
 		turn := e.waiting[0]
 		e.waiting = slices.Delete(e.waiting, 0, 1)
+		e.taken++
 		turn <- e.begin(b, id)
-		return
 	}
-	e.taken--
-	if e.taken == 0 && !e.slow {
+	if e.taken == 0 && !e.slow && e.average == 0 {
 		delete(b.endpoints, id)
 	}
 }

@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -27,12 +28,6 @@ func TestAnEndpointHasEightAttemptsInFlight(t *testing.T) {
 		places := fill(t, b, "sub_a")
 		fill(t, b, "sub_b") // is another endpoint
 
-		begin := time.Now()
-		p, after := b.enter(t.Context(), "sub_a")
-		require.Nil(t, p, "all are taken")
-		require.Equal(t, slotWait, time.Since(begin), "it waited for one")
-		require.Equal(t, crowdedRetry, after)
-
 		var order []int
 		var mu sync.Mutex
 		var wg sync.WaitGroup
@@ -42,17 +37,63 @@ func TestAnEndpointHasEightAttemptsInFlight(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				order = append(order, n)
-				p.done(false)
+				p.leave()
 			})
 			synctest.Wait()
 		}
-		places[0].done(false)
+		places[0].leave()
 		wg.Wait()
 		require.Equal(t, []int{0, 1, 2}, order, "who waits longest is next")
-		for _, p := range places[1:] {
+	})
+}
+
+func TestNobodyWaitsForAnEndpointThatBecomesSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBulkheads()
+		places := fill(t, b, "sub_a")
+		begin := time.Now()
+		p, after := b.enter(t.Context(), "sub_a")
+		require.Nil(t, p, "all are taken")
+		require.Equal(t, slowAfter+slotLook, time.Since(begin), "it waited until they were slow")
+		require.Equal(t, crowdedRetry, after)
+		for _, p := range places {
 			p.leave()
 		}
-		require.NotContains(t, b.endpoints, "sub_a", "what says nothing is not kept")
+		require.Empty(t, b.endpoints, "what says nothing is not kept")
+	})
+}
+
+// What answers at once may have more in flight, until an attempt fails.
+func TestAQuickEndpointHasMoreInFlight(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBulkheads()
+		for _, p := range fill(t, b, "sub_a") {
+			p.done(false)
+		}
+		quick := make([]*place, maxQuick)
+		for i := range quick {
+			quick[i], _ = b.enter(t.Context(), "sub_a")
+			require.NotNil(t, quick[i])
+		}
+		quick[0].done(true)
+		<-time.After(recordWait + time.Millisecond)
+		for _, p := range quick[maxInFlight:] {
+			p.leave()
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		quick[1].leave()
+		p, _ := b.enter(ctx, "sub_a")
+		require.NotNil(t, p)
+		p.leave()
+		p, _ = b.enter(ctx, "sub_a")
+		require.NotNil(t, p)
+		other, _ := b.enter(ctx, "sub_a")
+		require.NotNil(t, other)
+		none, _ := b.enter(ctx, "sub_a")
+		require.Nil(t, none, "eight again")
 	})
 }
 
@@ -80,7 +121,6 @@ func TestNobodyWaitsForASlowEndpoint(t *testing.T) {
 		require.NotNil(t, p)
 		p.done(false)
 		require.False(t, b.slow("sub_a"), "an attempt that was quick brings it back")
-		require.Empty(t, b.endpoints)
 	})
 }
 
@@ -109,6 +149,8 @@ func TestAFailedAttemptKeepsItsPlaceUntilItIsRecorded(t *testing.T) {
 		b.recorded("sub_a")
 		b.recorded("sub_unknown")
 		<-time.After(time.Minute)
+		b.mu.Lock()
+		defer b.mu.Unlock()
 		require.Equal(t, 2, b.endpoints["sub_a"].taken)
 	})
 }

@@ -2,8 +2,9 @@ package activities
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -176,23 +177,26 @@ func (a *Activities) Probed(ctx context.Context, in ProbedInput) error {
 	return nil
 }
 
-// watchOverdue starts the runs that should have probed by now.
-func (a *Activities) watchOverdue(ctx context.Context) error {
+// Resume makes sure that runs see to what waits for one: those that probe open
+// breakers, and those that deliver what was held for a subscription that takes
+// deliveries. Asking a run that is there is harmless.
+func (a *Activities) Resume(ctx context.Context) error {
 	troubled, err := a.store.InTrouble(ctx)
 	if err != nil {
 		return err
 	}
-	for id, h := range troubled {
-		if !h.Open() || a.now().Sub(h.ProbeAt) < probeLate {
-			continue
-		}
-		if err := a.publisher.Watch(ctx, id); err != nil {
-			return fmt.Errorf("watch the breaker of %s: %w", id, err)
+	for _, id := range slices.Sorted(maps.Keys(troubled)) {
+		if troubled[id].Open() {
+			err = errors.Join(err, a.publisher.Watch(ctx, id))
 		}
 	}
-	return nil
+	holding, failed := a.store.Holding(ctx)
+	err = errors.Join(err, failed)
+	for _, id := range holding {
+		_, failed := a.publisher.Recover(ctx, carillon.Backlog{
+			SubscriptionID: id, States: []carillon.DeliveryState{carillon.Held}, Before: a.now().UTC(),
+		}, 0)
+		err = errors.Join(err, failed)
+	}
+	return err
 }
-
-// probeLate is how late a probe must be for its run to be looked for. Asking
-// one that is there is harmless.
-const probeLate = 5 * time.Minute

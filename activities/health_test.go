@@ -183,11 +183,23 @@ func TestTheSweepStartsTheProbingThatWasNotStarted(t *testing.T) {
 	b.published.err, b.published.watched = nil, nil
 	_, err := b.Sweep(t.Context(), activities.SweepInput{})
 	require.NoError(t, err)
-	require.Empty(t, b.published.watched, "its probe is not due")
-	late := b.with(t, b.store, func(d *activities.Deps) { d.Now = func() time.Time { return now.Add(time.Hour) } })
-	_, err = late.Sweep(t.Context(), activities.SweepInput{})
-	require.NoError(t, err)
 	require.Equal(t, []string{"sub_a"}, b.published.watched)
+}
+
+func TestTheSweepRecoversWhatIsHeldForASubscriptionThatTakesDeliveries(t *testing.T) {
+	t.Parallel()
+	b := setup(t, dbtest.SQLite(t))
+	sub := b.subscribe(t, "sub_a", func(s *carillon.Subscription) { s.State = carillon.Paused })
+	require.Equal(t, carillon.OutcomeHeld, b.deliver(t, "evt_1").Outcome)
+	_, err := b.Sweep(t.Context(), activities.SweepInput{})
+	require.NoError(t, err)
+	require.Empty(t, b.published.recovered, "it is paused")
+	sub.State = carillon.Enabled
+	_, err = b.store.UpdateSubscription(t.Context(), sub, 0, "test")
+	require.NoError(t, err)
+	_, err = b.Sweep(t.Context(), activities.SweepInput{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"sub_a"}, b.published.recovered)
 }
 
 func TestAnAttemptWithoutAPlaceIsPutOffAndCostsNone(t *testing.T) {

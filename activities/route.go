@@ -58,6 +58,8 @@ type Plan struct {
 	Slow bool `json:"slow,omitempty"`
 	// Holds says that what is given up is held, not failed.
 	Holds bool `json:"holds,omitempty"`
+	// Gathered says that another run sends it, with others in one request.
+	Gathered bool `json:"gathered,omitempty"`
 }
 
 // maxPlanName bounds the copy of a subscription's name in a plan.
@@ -120,6 +122,9 @@ func (a *Activities) rows(pub *carillon.Publication, run carillon.Run, matched [
 			EventID: pub.Event.ID, SubscriptionID: sub.ID, State: carillon.Pending, Run: run,
 			EventType: pub.Event.Type, Channel: sub.Channel, Host: a.host(sub),
 			ReceivedAt: pub.ReceivedAt, UpdatedAt: now,
+		}
+		if !sub.Batch.IsZero() {
+			rows[i].Run.WorkflowID = carillon.GatherWorkflowID(sub.ID)
 		}
 		if reason, held := sub.Held(); held {
 			rows[i].State = carillon.Held
@@ -187,7 +192,7 @@ func (a *Activities) plan(rows []carillon.Delivery, snap *snapshot) PageResult {
 		plans[i] = Plan{
 			Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host,
 			State: row.State, Attempts: row.Attempts, NextAt: row.NextAt, FirstFailedAt: row.FirstFailedAt,
-			Slow: a.bulkheads.slow(row.SubscriptionID),
+			Slow: a.bulkheads.slow(row.SubscriptionID), Gathered: carillon.IsGather(row.Run.WorkflowID),
 		}
 		sub, ok := snap.index.Get(row.SubscriptionID)
 		if !ok {

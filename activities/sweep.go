@@ -48,11 +48,11 @@ type SweepResult struct {
 
 // Sweep closes the rows of deliveries whose run ended without telling: one
 // that was terminated, above all. It also starts the runs that should probe an
-// open breaker and do not. It looks at a bounded number of deliveries
+// open breaker, or send batches, and do not. It looks at a bounded number of deliveries
 // that are overdue; doing it again is harmless.
 func (a *Activities) Sweep(ctx context.Context, in SweepInput) (SweepResult, error) {
 	if in.After == (SweepPlace{}) {
-		if err := a.watchOverdue(ctx); err != nil {
+		if err := a.Resume(ctx); err != nil {
 			return SweepResult{}, err
 		}
 	}
@@ -71,6 +71,14 @@ func (a *Activities) Sweep(ctx context.Context, in SweepInput) (SweepResult, err
 				return SweepResult{}, fmt.Errorf("look up the run of %s/%s: %w", d.EventID, d.SubscriptionID, err)
 			}
 			ends[d.Run.WorkflowID] = end
+		}
+		if end != carillon.RunOpen && carillon.IsGather(d.Run.WorkflowID) {
+			// The rows are its queue: it goes on with them.
+			if err := a.publisher.Gather(ctx, d.SubscriptionID, "", 1); err != nil {
+				return SweepResult{}, fmt.Errorf("wake the batches of %s: %w", d.SubscriptionID, err)
+			}
+			ends[d.Run.WorkflowID] = carillon.RunOpen
+			continue
 		}
 		if end != carillon.RunOpen {
 			d.State, d.Error = orphaned(end)

@@ -156,7 +156,12 @@ const shownRedeliveries = 10
 func (s *Server) attempts(ctx context.Context, d carillon.Delivery) ([]carillon.Attempt, error) {
 	ctx, stop := context.WithTimeout(ctx, historyTimeout)
 	defer stop()
-	newest, err := s.deps.History.Attempts(ctx, d.Run, d.EventID, d.SubscriptionID)
+	var newest []carillon.Attempt
+	var err error
+	// Until a request is made, the row leads to the run that claimed it.
+	if d.Attempts > 0 || !carillon.IsGather(d.Run.WorkflowID) {
+		newest, err = s.deps.History.Attempts(ctx, d.Run, d.EventID, d.SubscriptionID)
+	}
 	if err != nil || d.Redeliveries == 0 {
 		return newest, err
 	}
@@ -180,7 +185,8 @@ func (s *Server) attempts(ctx context.Context, d carillon.Delivery) ([]carillon.
 
 // firstAttempts reads the attempts before the first redelivery. Of an event that
 // shared a run, they are in that of its trouble, which repeats what came before,
-// or else in the shared one.
+// or else in the shared one; those of requests with others in the run that sent
+// these.
 func (s *Server) firstAttempts(ctx context.Context, d carillon.Delivery) ([]carillon.Attempt, error) {
 	event, err := s.deps.Store.Event(ctx, d.EventID)
 	if err != nil {
@@ -192,7 +198,10 @@ func (s *Server) firstAttempts(ctx context.Context, d carillon.Delivery) ([]cari
 			return attempts, err
 		}
 	}
-	return s.earlierAttempts(ctx, event.Run, d)
+	if attempts, err := s.earlierAttempts(ctx, event.Run, d); err != nil || len(attempts) > 0 {
+		return attempts, err
+	}
+	return s.earlierAttempts(ctx, carillon.Run{WorkflowID: carillon.GatherWorkflowID(d.SubscriptionID)}, d)
 }
 
 // earlierAttempts reads the attempts of a run whose history may be gone.
@@ -205,14 +214,23 @@ func (s *Server) earlierAttempts(ctx context.Context, run carillon.Run, d carill
 }
 
 func (s *Server) retryNow(c echo.Context) error {
-	return s.operate(c, "retry", s.deps.Publisher.RetryNow)
+	return s.operate(c, "retry", func(ctx context.Context, d carillon.Delivery) error {
+		return s.deps.Publisher.RetryNow(ctx, d.Run, d.SubscriptionID)
+	})
 }
 
-func (s *Server) cancel(c echo.Context) error { return s.operate(c, "cancel", s.deps.Publisher.Cancel) }
+func (s *Server) cancel(c echo.Context) error {
+	return s.operate(c, "cancel", func(ctx context.Context, d carillon.Delivery) error {
+		if carillon.IsGather(d.Run.WorkflowID) { // its row is its place in the queue
+			return s.deps.Store.CancelGathered(ctx, d.EventID, d.SubscriptionID, s.deps.Now().UTC())
+		}
+		return s.deps.Publisher.Cancel(ctx, d.Run, d.SubscriptionID)
+	})
+}
 
 // operate asks something of the run of a delivery that is under way. The row
 // that it answers can lag behind what was asked: the run records it next.
-func (s *Server) operate(c echo.Context, what string, ask func(context.Context, carillon.Run, string) error) error {
+func (s *Server) operate(c echo.Context, what string, ask func(context.Context, carillon.Delivery) error) error {
 	d, err := s.namedDelivery(c)
 	if err != nil {
 		return err
@@ -230,7 +248,7 @@ func (s *Server) operate(c echo.Context, what string, ask func(context.Context, 
 	if err != nil {
 		return err
 	}
-	if err := ask(ctx, d.Run, d.SubscriptionID); err != nil {
+	if err := ask(ctx, d); err != nil {
 		return err
 	}
 	if d, err = s.deps.Store.Delivery(ctx, d.EventID, d.SubscriptionID); err != nil {

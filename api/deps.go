@@ -83,6 +83,9 @@ type deliveryStore interface {
 	// Backlog returns the oldest deliveries of a backlog, and how many there
 	// are in all.
 	Backlog(ctx context.Context, b carillon.Backlog, limit int) (oldest []carillon.Delivery, total int, err error)
+	// CancelGathered takes a delivery out of its subscription's batches; it fails
+	// with [carillon.CodeConflict] when it is not under way there.
+	CancelGathered(ctx context.Context, eventID, subscription string, now time.Time) error
 }
 
 type subscriptionStore interface {

@@ -157,7 +157,7 @@ func (s *Server) payloadOf(sub carillon.Subscription, event carillon.Event) (for
 	if !ok {
 		return formats.Payload{}, carillon.Errorf(carillon.CodeConflict, "the channel %s shows no payload", sub.Channel)
 	}
-	payload, err := renderer.Payload(channels.Message{Event: event, Format: sub.Format, FormatOptions: sub.FormatOptions})
+	payload, err := renderer.Payload(channels.Message{Event: event, Batch: gatheredAlone(sub, event), Format: sub.Format, FormatOptions: sub.FormatOptions})
 	if err != nil {
 		return formats.Payload{}, carillon.Errorf(carillon.CodeConflict, "%s", err)
 	}
@@ -197,7 +197,7 @@ func (s *Server) asSent(ctx context.Context, d carillon.Delivery) (string, error
 	}
 	if digest(payload.Body) != sent {
 		return "", carillon.Errorf(carillon.CodeConflict,
-			"what was sent cannot be made again: the subscription's format was changed since; render it anew, or change the format back")
+			"what was sent cannot be made again: the subscription's format was changed since, or the event went with others in one request; render it anew")
 	}
 	return sent, nil
 }

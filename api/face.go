@@ -216,12 +216,12 @@ func (s *Server) probe(c echo.Context, sub carillon.Subscription) (carillon.Atte
 	now := s.deps.Now().UTC().Truncate(time.Microsecond)
 	ctx, stop := context.WithTimeout(c.Request().Context(), sender.Timeout(sub.Endpoint)+attemptGrace)
 	defer stop()
+	event := carillon.Event{
+		ID: carillon.NewID(carillon.EventPrefix, now), Type: pingType, Source: pingSource, Actor: actorOf(c), Time: now,
+		Data: json.RawMessage(`{}`),
+	}
 	return sender.Attempt(ctx, channels.Message{
-		Event: carillon.Event{
-			ID: carillon.NewID(carillon.EventPrefix, now), Type: pingType, Source: pingSource, Actor: actorOf(c), Time: now,
-			Data: json.RawMessage(`{}`),
-		},
-		Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions, Profile: sub.Profile, Number: 1,
+		Event: event, Batch: gatheredAlone(sub, event), Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions, Profile: sub.Profile, Number: 1,
 	}), nil
 }
 

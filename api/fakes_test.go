@@ -220,6 +220,15 @@ func (s *fakeStore) Backlog(_ context.Context, b carillon.Backlog, limit int) ([
 	return chosen[:min(limit, len(chosen))], len(chosen), s.fail
 }
 
+func (s *fakeStore) CancelGathered(_ context.Context, eventID, subscription string, _ time.Time) error {
+	for i, d := range s.deliveries {
+		if d.EventID == eventID && d.SubscriptionID == subscription {
+			s.deliveries[i].State = carillon.Canceled
+		}
+	}
+	return s.fail
+}
+
 func (s *fakeStore) Sources(context.Context) ([]carillon.Source, error) {
 	var all []carillon.Source
 	for _, name := range sortedKeys(s.sources) {

@@ -157,14 +157,16 @@ func readRecover(body json.RawMessage, subscription string, now time.Time) (cari
 }
 
 type progressView struct {
-	Running   bool       `json:"running"`
-	Left      int        `json:"left"`
-	Succeeded int        `json:"succeeded"`
-	Failed    int        `json:"failed"`
-	Failures  int        `json:"failures"`
-	InFlight  int        `json:"in_flight"`
-	NextAt    *time.Time `json:"next_at,omitempty"`
-	Run       runView    `json:"run"`
+	Running   bool `json:"running"`
+	Left      int  `json:"left"`
+	Succeeded int  `json:"succeeded"`
+	Failed    int  `json:"failed"`
+	// HandedOver counts what the subscription's batches deliver.
+	HandedOver int        `json:"handed_over,omitempty"`
+	Failures   int        `json:"failures"`
+	InFlight   int        `json:"in_flight"`
+	NextAt     *time.Time `json:"next_at,omitempty"`
+	Run        runView    `json:"run"`
 }
 
 // recovery shows where a subscription's recovery stands.
@@ -179,7 +181,7 @@ func (s *Server) recovery(c echo.Context) error {
 	}
 	return answer(c, http.StatusOK, progressView{
 		Running: running, Left: p.Left, Succeeded: p.Succeeded, Failed: p.Failed, Failures: p.Failures,
-		InFlight: p.InFlight, NextAt: someTime(p.NextAt),
+		InFlight: p.InFlight, HandedOver: p.HandedOver, NextAt: someTime(p.NextAt),
 		Run: runView{WorkflowID: workflows.RecoverWorkflowID(sub.ID)},
 	})
 }

@@ -28,6 +28,7 @@ type subscriptionView struct {
 	Format        string                     `json:"format"`
 	FormatOptions json.RawMessage            `json:"format_options,omitempty"`
 	Profile       string                     `json:"profile"`
+	Batch         carillon.Batch             `json:"batch,omitzero"`
 	Retry         carillon.Retry             `json:"retry"`
 	State         carillon.SubscriptionState `json:"state"`
 	Health        healthView                 `json:"health"`
@@ -51,7 +52,7 @@ func (s *Server) viewSubscription(sub carillon.Subscription) subscriptionView {
 	v := subscriptionView{
 		ID: sub.ID, Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition,
 		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Endpoint: json.RawMessage(`{}`), Format: sub.Format,
-		FormatOptions: sub.FormatOptions, Match: sub.Match, Profile: cmp.Or(sub.Profile, carillon.DefaultProfile),
+		FormatOptions: sub.FormatOptions, Match: sub.Match, Profile: cmp.Or(sub.Profile, carillon.DefaultProfile), Batch: sub.Batch,
 		Retry: sub.Retry, State: sub.State, DisabledBy: sub.DisabledBy, DisabledReason: sub.DisabledReason,
 		Health:    viewHealth(sub.Health),
 		CreatedAt: sub.CreatedAt.UTC(), UpdatedAt: sub.UpdatedAt.UTC(),

@@ -51,6 +51,7 @@ func (s *Server) readSubscription(body json.RawMessage, current *carillon.Subscr
 	if sub.Endpoint, shown, err = s.readEndpoint(f, &sub, current); err != nil {
 		return sub, nil, err
 	}
+	readBatch(f, &sub)
 	if err := s.checkFormat(f, sub); err != nil {
 		return sub, nil, err
 	}

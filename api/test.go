@@ -67,7 +67,7 @@ func (s *Server) test(c echo.Context, sub carillon.Subscription) error {
 	ctx, stop := context.WithTimeout(c.Request().Context(), sender.Timeout(sub.Endpoint)+attemptGrace)
 	defer stop()
 	attempt := sender.Attempt(ctx, channels.Message{
-		Event: event, Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions,
+		Event: event, Batch: gatheredAlone(sub, event), Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions,
 		Profile: sub.Profile, Number: 1,
 	})
 	attempt.EventID, attempt.SubscriptionID, attempt.Number = event.ID, sub.ID, 1

@@ -16,7 +16,7 @@ const (
 	// openRunsLimit is how many runs may be open for a receiver that is away.
 	openRunsLimit = 50
 	// atOnce is how many attempts may be under way to one endpoint.
-	atOnce = 8
+	atOnce = 32
 	// settling is how long runs that were posted last may take to end.
 	settling = 5 * time.Second
 )

@@ -87,6 +87,9 @@ func fit(a *carillon.Attempt) {
 	if cut := clip(a.Response.Body, carillon.MaxExcerptBytes); len(cut) < len(a.Response.Body) {
 		a.Response.Body, a.Response.Truncated = cut, true
 	}
+	if roughSize(a) <= maxAttemptBytes {
+		return
+	}
 	excess := jsonSize(a) - maxAttemptBytes
 	if excess <= 0 {
 		return
@@ -95,6 +98,28 @@ func fit(a *carillon.Attempt) {
 	room := jsonSize(body) - excess - len(`,"truncated":true`)
 	tooLong := sort.Search(len(body), func(n int) bool { return jsonSize(clip(body, n)) > room })
 	a.Response.Body, a.Response.Truncated = clip(body, tooLong-1), true
+}
+
+// roughSize is at least how long the attempt is as JSON, worked out without
+// writing it: nearly all are small.
+func roughSize(a *carillon.Attempt) int {
+	const (
+		fixed   = 1 << 10 // names, numbers, times and ids
+		escaped = 6       // bytes of the longest escape of one
+	)
+	texts := len(a.Error) + len(a.Response.Body) + headerSize(a.Response.Headers)
+	if a.Request != nil {
+		texts += len(a.Request.Host) + headerSize(a.Request.Headers)
+	}
+	return fixed + escaped*texts
+}
+
+func headerSize(headers map[string]string) int {
+	size := 0
+	for name, value := range headers {
+		size += len(name) + len(value) + len(`"":"",`)
+	}
+	return size
 }
 
 // clip returns at most n bytes of text, cut between characters.

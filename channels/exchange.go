@@ -54,6 +54,9 @@ type call struct {
 	// secrets are masked wherever the answer repeats them, and so are the URL's
 	// path and query.
 	secrets []string
+	// answer, unless nil, takes the beginning of the answer's body as it came, at
+	// most what is read of it.
+	answer *bytes.Buffer
 }
 
 // digest is how payloads are told apart.
@@ -93,6 +96,9 @@ func (x exchanger) exchange(ctx context.Context, a *carillon.Attempt, c call) {
 	defer func() { _ = resp.Body.Close() }()
 	stop := time.AfterFunc(maxBodyTime, cancel)
 	defer stop.Stop()
+	if c.answer != nil {
+		resp.Body = copying(resp.Body, c.answer)
+	}
 	a.Response = answer(resp, newScrub(append(urlSecrets(c.url), c.secrets...)...))
 	a.Outcome, a.Error = classify(c.profile, resp.StatusCode)
 	if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {

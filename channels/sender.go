@@ -20,7 +20,10 @@ import (
 
 // Message is an event on its way to one endpoint.
 type Message struct {
-	Event    carillon.Event
+	Event carillon.Event
+	// Batch are the events of a subscription with batches, Event the first of
+	// them; nil for a subscription without.
+	Batch    []carillon.Event
 	Endpoint carillon.Endpoint
 	// Format names how the payload is written; see package formats. Channels
 	// that write for people have their own shape and ignore it.

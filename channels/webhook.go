@@ -1,6 +1,7 @@
 package channels
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -12,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/formats"
@@ -25,11 +28,23 @@ type webhook struct {
 	exchanger
 	policy   safehttp.Policy
 	instance formats.Instance
+	// known are endpoints that were read lately: each delivery needs its own.
+	known *lru.Cache[string, knownEndpoint]
+}
+
+// cachedEndpoints bounds them: at most 64 KiB each, and rarely one.
+const cachedEndpoints = 1024
+
+// knownEndpoint is a stored endpoint that was read. Nobody changes it.
+type knownEndpoint struct {
+	webhookEndpoint
+	target *url.URL
 }
 
 func newWebhook(p safehttp.Policy, now func() time.Time, publicURL string) *webhook {
+	known, _ := lru.New[string, knownEndpoint](cachedEndpoints) // it only refuses a size below one
 	return &webhook{
-		exchanger: newExchanger(p, now), policy: p,
+		exchanger: newExchanger(p, now), policy: p, known: known,
 		instance: formats.Instance{PublicURL: publicURL, Agent: userAgent()},
 	}
 }
@@ -50,8 +65,8 @@ const webhookName = "webhook"
 func (*webhook) Name() string { return webhookName }
 
 // Host is the URL's host, with its port when it has one.
-func (*webhook) Host(e carillon.Endpoint) string {
-	_, target, err := readWebhook(e)
+func (w *webhook) Host(e carillon.Endpoint) string {
+	_, target, err := w.read(e)
 	if err != nil {
 		return ""
 	}
@@ -59,17 +74,29 @@ func (*webhook) Host(e carillon.Endpoint) string {
 }
 
 // Timeout is the endpoint's own, or the default.
-func (*webhook) Timeout(e carillon.Endpoint) time.Duration {
-	endpoint, _, err := readWebhook(e)
+func (w *webhook) Timeout(e carillon.Endpoint) time.Duration {
+	endpoint, _, err := w.read(e)
 	if err != nil {
 		return defaultTimeout
 	}
 	return time.Duration(endpoint.Timeout)
 }
 
+// read is [readWebhook] for those who change nothing of it.
+func (w *webhook) read(e carillon.Endpoint) (webhookEndpoint, *url.URL, error) {
+	if known, ok := w.known.Get(string(e)); ok {
+		return known.webhookEndpoint, known.target, nil
+	}
+	endpoint, target, err := readWebhook(e)
+	if err == nil {
+		w.known.Add(string(e), knownEndpoint{endpoint, target})
+	}
+	return endpoint, target, err
+}
+
 // Attempt renders, signs and sends the event once.
 func (w *webhook) Attempt(ctx context.Context, m Message) carillon.Attempt {
-	endpoint, target, err := readWebhook(m.Endpoint)
+	endpoint, target, err := w.read(m.Endpoint)
 	timeout := defaultTimeout
 	if err == nil {
 		timeout = time.Duration(endpoint.Timeout)
@@ -83,8 +110,11 @@ func (w *webhook) Attempt(ctx context.Context, m Message) carillon.Attempt {
 	})
 }
 
-// Payload renders the event.
+// Payload renders the event, or all events of a batch.
 func (w *webhook) Payload(m Message) (formats.Payload, error) {
+	if m.Batch != nil {
+		return w.joined(m)
+	}
 	format, ok := formats.Lookup(m.Format)
 	if !ok {
 		return formats.Payload{}, errors.New("there is no format " + strconv.Quote(m.Format))
@@ -122,16 +152,24 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		reject("the stored signing secret cannot be read")
 		return
 	}
-	headers := w.headers(endpoint, m.Event.ID, payload, keys, a.StartedAt)
+	headers := w.headers(endpoint, m.id(), payload, keys, a.StartedAt)
 	if format, ok := formats.Lookup(m.Format); ok && format.Describe().TokenHeader != "" && endpoint.Token != "" {
 		headers = append(headers, header{name: format.Describe().TokenHeader, value: endpoint.Token, secret: true})
 	}
 	profile, _ := carillon.LookupProfile(m.Profile)
-	w.exchange(ctx, a, call{
+	var answer bytes.Buffer
+	c := call{
 		profile: profile,
 		method:  endpoint.Method, url: target, header: headers, body: payload.Body,
 		timeout: time.Duration(endpoint.Timeout), secrets: endpoint.secrets(),
-	})
+	}
+	if m.answersByID() {
+		c.answer = &answer
+	}
+	w.exchange(ctx, a, c)
+	if a.Outcome == carillon.OutcomeDelivered {
+		a.NotTaken = m.notTaken(answer.Bytes())
+	}
 }
 
 // headers are the signature's, the format's and the endpoint's own. A later one

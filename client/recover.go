@@ -57,10 +57,12 @@ type Recovery struct {
 	Failed    int  `json:"failed"`
 	// Failures counts the probes in a row that failed, InFlight the deliveries
 	// that are tried now.
-	Failures int       `json:"failures"`
-	InFlight int       `json:"in_flight"`
-	NextAt   time.Time `json:"next_at"`
-	Run      Run       `json:"run"`
+	Failures int `json:"failures"`
+	InFlight int `json:"in_flight"`
+	// HandedOver counts what the subscription's batches deliver.
+	HandedOver int       `json:"handed_over"`
+	NextAt     time.Time `json:"next_at"`
+	Run        Run       `json:"run"`
 }
 
 // Recover delivers what is held or failed.

@@ -37,6 +37,9 @@ type Subscription struct {
 	FormatOptions json.RawMessage `json:"format_options,omitempty"`
 	// Profile names whose behaviour it follows; "carillon" when empty.
 	Profile string `json:"profile,omitempty"`
+	// Batch gathers its events, many in one request; when nil the profile's, where
+	// the format can.
+	Batch *carillon.Batch `json:"batch,omitempty"`
 	// Retry is the profile's when nil.
 	Retry *carillon.Retry `json:"retry,omitempty"`
 	// State can be set at creation, to enabled or paused; after that it is

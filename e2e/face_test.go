@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -47,10 +48,12 @@ func TestAWebhookManagedAsCodeScoringsAre(t *testing.T) {
 	require.Len(t, page.Items, 1)
 	sub := page.Items[0]
 	require.Equal(t, "codescoring", sub.Profile)
+	require.Equal(t, &carillon.Batch{Window: carillon.Duration(5 * time.Second), Max: 100}, sub.Batch)
 	require.Equal(t, "has(data.project_id) && data.project_id != null && string(data.project_id) in ['7']", sub.EffectiveCondition)
 
-	// Any other behaviour is a profile away; this one takes a 404 for permanent.
-	_, err = i.client.ChangeSubscription(t.Context(), sub.ID, "", map[string]any{"profile": "defectdojo"})
+	// Any other behaviour is a profile away; this one takes a 404 for permanent,
+	// and gathers nothing.
+	_, err = i.client.ChangeSubscription(t.Context(), sub.ID, "", map[string]any{"profile": "defectdojo", "batch": nil})
 	require.NoError(t, err)
 	alert := func(id string, project int) client.NewEvent {
 		return client.NewEvent{ID: id, Type: "sca.policy_triggered", Source: "sca.example.com", Data: map[string]any{

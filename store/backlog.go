@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -14,10 +15,10 @@ import (
 
 const (
 	// keepHolding locks subscriptions that take no deliveries until the
-	// transaction ends, so that none is enabled, nor its breaker closed, between the look at it and the
-	// commit of what is held for it.
-	keepHolding = `UPDATE subscriptions SET version = version WHERE (state <> 'enabled' OR open_since > 0) AND id IN `
-	returnID    = ` RETURNING id`
+	// transaction ends, so that none is enabled, nor its breaker closed, between
+	// the look at it and the commit of what is held for it.
+	keepHolding      = `UPDATE subscriptions SET version = version WHERE (state <> 'enabled' OR open_since > 0) AND id = ?`
+	lockSubscription = `UPDATE subscriptions SET version = version WHERE id = ?`
 
 	selectBacklog = `SELECT ` + deliveryColumns + ` FROM deliveries`
 	countBacklog  = `SELECT COUNT(*) FROM deliveries`
@@ -34,29 +35,37 @@ const (
 		WHERE d.state = 'held' AND d.state <> 'succeeded' AND s.state = 'enabled' AND s.open_since = 0`
 )
 
-// maxHolding bounds the parameters of one statement.
-const maxHolding = 1000
+// maxIDs bounds the parameters of one statement.
+const maxIDs = 1000
 
 // holding returns which of the subscriptions take no deliveries, and keeps it
 // so until the transaction ends.
 func holding(ctx context.Context, tx *sqlx.Tx, ids []string) (map[string]bool, error) {
 	held := map[string]bool{}
-	for len(ids) > 0 {
-		n := min(len(ids), maxHolding)
-		args := make([]any, n)
-		for i, id := range ids[:n] {
-			args[i] = id
-		}
-		kept, err := list[string](ctx, tx, keepHolding+values(1, n)+returnID, args...)
+	for _, id := range inOrder(ids) {
+		kept, err := exec(ctx, tx, keepHolding, id)
 		if err != nil {
 			return nil, fmt.Errorf("look at subscriptions: %w", err)
 		}
-		for _, id := range kept {
-			held[id] = true
-		}
-		ids = ids[n:]
+		held[id] = kept > 0
 	}
 	return held, nil
+}
+
+// inOrder returns the ids once each, in the order in which all transactions lock
+// the rows of subscriptions: two that lock several do not wait for each other.
+func inOrder(ids []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(ids)))
+}
+
+// lockAll locks the rows of subscriptions until the transaction ends.
+func lockAll(ctx context.Context, tx *sqlx.Tx, ids []string) error {
+	for _, id := range inOrder(ids) {
+		if _, err := exec(ctx, tx, lockSubscription, id); err != nil {
+			return fmt.Errorf("lock subscription %s: %w", id, err)
+		}
+	}
+	return nil
 }
 
 // keepHeld makes those of the rows pending whose subscription takes deliveries

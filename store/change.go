@@ -23,6 +23,7 @@ type subscriptionView struct {
 	Format         string                     `json:"format"`
 	FormatOptions  json.RawMessage            `json:"format_options,omitempty"`
 	Profile        string                     `json:"profile"`
+	Batch          carillon.Batch             `json:"batch,omitzero"`
 	Retry          carillon.Retry             `json:"retry"`
 	State          carillon.SubscriptionState `json:"state"`
 	DisabledReason string                     `json:"disabled_reason,omitempty"`
@@ -33,7 +34,7 @@ func viewOf(sub carillon.Subscription) subscriptionView {
 	return subscriptionView{
 		Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition, Match: sub.Match,
 		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Format: sub.Format, FormatOptions: sub.FormatOptions,
-		Profile: sub.Profile, Retry: sub.Retry, State: sub.State, DisabledReason: sub.DisabledReason, Version: sub.Version,
+		Profile: sub.Profile, Batch: sub.Batch, Retry: sub.Retry, State: sub.State, DisabledReason: sub.DisabledReason, Version: sub.Version,
 	}
 }
 

@@ -183,7 +183,7 @@ func (s *Store) Owners(ctx context.Context, ids []string) (owners map[string]car
 
 func ownersOf(ctx context.Context, q queryer, ids []string) (map[string]carillon.EventOwner, error) {
 	owners := make(map[string]carillon.EventOwner, len(ids))
-	for chunk := range slices.Chunk(ids, maxHolding) {
+	for chunk := range slices.Chunk(ids, maxIDs) {
 		args := make([]any, len(chunk))
 		for i, id := range chunk {
 			args[i] = id

@@ -193,6 +193,15 @@ func (s *Store) Record(ctx context.Context, ownerRun string, rows []carillon.Del
 	}
 	err = s.write(ctx, func(tx *sqlx.Tx) error {
 		rows = slices.Clone(rows)
+		var told []string // both to be locked, in one order
+		for _, d := range rows {
+			if d.State == carillon.Held && !d.PutBack || d.Outcome != "" {
+				told = append(told, d.SubscriptionID)
+			}
+		}
+		if err := lockAll(ctx, tx, told); err != nil {
+			return err
+		}
 		if out.Reopened, err = keepHeld(ctx, tx, rows); err != nil {
 			return err
 		}
@@ -205,18 +214,24 @@ func (s *Store) Record(ctx context.Context, ownerRun string, rows []carillon.Del
 }
 
 func record(ctx context.Context, q queryer, ownerRun string, rows []carillon.Delivery) error {
-	for chunk := range slices.Chunk(rows, maxParameters/recordCount) {
+	return recordAs(ctx, q, recordFinish, rows, ownerRun)
+}
+
+// recordAs writes the rows by the statement that ends with finish, which takes
+// the last arguments.
+func recordAs(ctx context.Context, q queryer, finish string, rows []carillon.Delivery, last ...any) error {
+	for chunk := range slices.Chunk(rows, maxParameters/recordCount-1) {
 		query := recordBegin + recordFirst
 		if len(chunk) > 1 {
 			query += ", " + values(len(chunk)-1, recordCount)
 		}
-		args := make([]any, 0, len(chunk)*recordCount+1)
+		args := make([]any, 0, len(chunk)*recordCount+len(last))
 		for _, d := range chunk {
 			args = append(args, d.EventID, d.SubscriptionID, string(d.State), d.Attempts, d.Status,
 				carillon.Clip(d.Error, carillon.MaxErrorBytes), d.Duration.Microseconds(), micros(d.NextAt),
 				micros(d.FirstFailedAt), micros(d.UpdatedAt), d.Run.WorkflowID)
 		}
-		if _, err := exec(ctx, q, query+recordFinish, append(args, ownerRun)...); err != nil {
+		if _, err := exec(ctx, q, query+finish, append(args, last...)...); err != nil {
 			return fmt.Errorf("record %d deliveries: %w", len(chunk), err)
 		}
 	}

@@ -15,18 +15,18 @@ import (
 
 const subscriptionColumns = `id, name, event_types, scope, condition, include_cached, channel, endpoint, format,
 	format_options, retry, state, disabled_by, disabled_reason, generation, version, created_version, created_at, updated_at,
-	profile, match_fields`
+	profile, match_fields, batch`
 
 const (
 	selectSubscriptions = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions ORDER BY id`
 	selectSubscription  = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE id = ?`
 	pageOfSubscriptions = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE id > ? ORDER BY id LIMIT ?`
 	insertSubscription  = `INSERT INTO subscriptions (` + subscriptionColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
 	updateSubscription = `UPDATE subscriptions SET name = ?, event_types = ?, scope = ?, condition = ?,
 		include_cached = ?, channel = ?, endpoint = COALESCE(NULLIF(CAST(? AS TEXT), ''), endpoint), format = ?,
 		format_options = ?, retry = ?, state = ?, disabled_by = ?,
-		disabled_reason = ?, generation = ?, version = ?, updated_at = ?, profile = ?, match_fields = ? WHERE id = ?`
+		disabled_reason = ?, generation = ?, version = ?, updated_at = ?, profile = ?, match_fields = ?, batch = ? WHERE id = ?`
 	deleteSubscription = `DELETE FROM subscriptions WHERE id = ?`
 	cancelDeliveries   = `UPDATE deliveries SET state = 'canceled', next_at = 0, updated_at = ?
 		WHERE subscription_id = ? AND state IN ('pending', 'retrying', 'held') AND state <> 'succeeded'`
@@ -54,6 +54,7 @@ type subscriptionRow struct {
 	UpdatedAt      int64  `db:"updated_at"`
 	Profile        string `db:"profile"`
 	MatchFields    string `db:"match_fields"`
+	Batch          string `db:"batch"`
 	healthRow
 }
 
@@ -76,6 +77,9 @@ func (r subscriptionRow) subscription() (carillon.Subscription, error) {
 	)
 	if r.MatchFields != "" {
 		err = errors.Join(err, json.Unmarshal([]byte(r.MatchFields), &sub.Match))
+	}
+	if r.Batch != "" {
+		err = errors.Join(err, json.Unmarshal([]byte(r.Batch), &sub.Batch))
 	}
 	if err != nil {
 		return carillon.Subscription{}, fmt.Errorf("read subscription %s: %w", r.ID, err)
@@ -125,7 +129,7 @@ func (s *Store) seal(sub carillon.Subscription) (subscriptionRow, error) {
 		Format: sub.Format, FormatOptions: string(sub.FormatOptions), Retry: asJSON(sub.Retry), State: string(sub.State),
 		DisabledBy: sub.DisabledBy, DisabledReason: sub.DisabledReason, Generation: sub.Generation, Version: sub.Version,
 		CreatedVersion: sub.CreatedVersion, CreatedAt: micros(sub.CreatedAt), UpdatedAt: micros(sub.UpdatedAt),
-		Profile: sub.Profile, MatchFields: matchFields(sub.Match),
+		Profile: sub.Profile, MatchFields: matchFields(sub.Match), Batch: batchText(sub.Batch),
 	}, nil
 }
 
@@ -134,6 +138,13 @@ func matchFields(m carillon.Match) string {
 		return ""
 	}
 	return asJSON(m)
+}
+
+func batchText(b carillon.Batch) string {
+	if b.IsZero() {
+		return ""
+	}
+	return asJSON(b)
 }
 
 // Subscriptions returns all subscriptions, and a config version that they are
@@ -184,7 +195,7 @@ func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscriptio
 		}
 		written, err := exec(ctx, tx, insertSubscription, r.ID, r.Name, r.EventTypes, r.Scope, r.Condition,
 			r.IncludeCached, r.Channel, r.Endpoint, r.Format, r.FormatOptions, r.Retry, r.State, r.DisabledBy, r.DisabledReason,
-			r.Generation, r.Version, r.CreatedVersion, r.CreatedAt, r.UpdatedAt, r.Profile, r.MatchFields)
+			r.Generation, r.Version, r.CreatedVersion, r.CreatedAt, r.UpdatedAt, r.Profile, r.MatchFields, r.Batch)
 		if err != nil {
 			return fmt.Errorf("create subscription %s: %w", sub.ID, err)
 		}
@@ -204,7 +215,7 @@ func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscriptio
 
 // UpdateSubscription replaces what people choose of a subscription: its name,
 // event types, scope, condition, match, endpoint, format and its options,
-// profile, retry and state, with DisabledReason where the state becomes
+// profile, batch, retry and state, with DisabledReason where the state becomes
 // disabled, and UpdatedAt. Everything else is the store's: enabling raises the
 // Generation and forgets who disabled, and another state forgets the Health.
 //
@@ -281,7 +292,7 @@ func (s *Store) replace(ctx context.Context, tx *sqlx.Tx, sub carillon.Subscript
 	}
 	_, err = exec(ctx, tx, updateSubscription, r.Name, r.EventTypes, r.Scope, r.Condition, r.IncludeCached, r.Channel,
 		r.Endpoint, r.Format, r.FormatOptions, r.Retry, r.State, r.DisabledBy, r.DisabledReason, r.Generation, r.Version,
-		r.UpdatedAt, r.Profile, r.MatchFields, r.ID)
+		r.UpdatedAt, r.Profile, r.MatchFields, r.Batch, r.ID)
 	if err != nil {
 		return fmt.Errorf("update subscription %s: %w", sub.ID, err)
 	}

@@ -65,15 +65,18 @@ func New(c client.Client, a *activities.Activities, cachedRuns int, changes ...O
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Recover, workflow.RegisterOptions{Name: workflows.RecoverType})
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Prune, workflow.RegisterOptions{Name: workflows.PruneType})
 	w.dispatch.RegisterWorkflowWithOptions(workflows.Sweep, workflow.RegisterOptions{Name: workflows.SweepType})
+	w.dispatch.RegisterWorkflowWithOptions(workflows.Gather, workflow.RegisterOptions{Name: workflows.GatherType})
 	for name, fn := range map[string]any{
 		activities.Route: a.Route, activities.Page: a.Page, activities.Attempt: a.Attempt,
 		activities.Record: a.Record, activities.Disable: a.Disable, activities.Reclaim: a.Reclaim,
 		activities.RouteBatch: a.RouteBatch, activities.AttemptBatch: a.AttemptBatch, activities.Backlog: a.Backlog,
 		activities.Probed: a.Probed, activities.Prune: a.Prune, activities.Sweep: a.Sweep,
+		activities.Gather: a.Gather, activities.Settle: a.Settle, activities.Wake: a.Wake, activities.Regather: a.Regather,
 	} {
 		w.dispatch.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}
 	w.deliveries.RegisterActivityWithOptions(a.Attempt, activity.RegisterOptions{Name: activities.Attempt})
+	w.deliveries.RegisterActivityWithOptions(a.Send, activity.RegisterOptions{Name: activities.Send})
 	return w
 }
 

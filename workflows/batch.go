@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -45,6 +46,9 @@ type BatchResult struct {
 	Canceled  int `json:"canceled"`
 	// InTrouble counts deliveries that go on in runs of their events' own.
 	InTrouble int `json:"in_trouble,omitempty"`
+	// Gathered counts deliveries that go with others in one request, which other
+	// runs send.
+	Gathered int `json:"gathered,omitempty"`
 	// ConditionErrors counts conditions that could not be evaluated.
 	ConditionErrors int `json:"condition_errors,omitempty"`
 }
@@ -56,7 +60,7 @@ func Batch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
 	info := workflow.GetInfo(ctx)
 	b := &batch{
 		owner:        carillon.Run{WorkflowID: info.WorkflowExecution.ID, RunID: info.FirstRunID},
-		publications: in.Publications, attributes: in.SearchAttributes,
+		publications: in.Publications, attributes: in.SearchAttributes, trouble: map[int][]*shared{},
 	}
 	b.result.Events = len(in.Publications)
 	// Also a run that is canceled early learns which deliveries to end.
@@ -64,11 +68,14 @@ func Batch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
 	if err := b.route(steady); err != nil {
 		return b.result, err
 	}
+	if err := wake(steady, b.gathered); err != nil {
+		return b.result, err
+	}
 	if err := b.startPages(steady); err != nil {
 		return b.result, err
 	}
 	for more := true; more; {
-		more = b.tryAll(ctx)
+		more = b.tryAll(steady, ctx.Err() != nil)
 		if err := b.settle(steady, ctx.Err() != nil); err != nil {
 			return b.result, err
 		}
@@ -89,7 +96,11 @@ type batch struct {
 	routed     []activities.Routed
 	routedAt   int64     // the config version that the first tries know at least
 	deliveries []*shared // ordered by event
-	result     BatchResult
+	gathered   []activities.Woken
+	// trouble are the deliveries that go on in runs of their events' own, by the
+	// event, until such a run is started.
+	trouble map[int][]*shared
+	result  BatchResult
 }
 
 // shared is one delivery of a shared run.
@@ -98,7 +109,10 @@ type shared struct {
 	plan  activities.Plan
 	// attempt is the first try; nil while none was made.
 	attempt *carillon.Attempt
-	settled bool // it is recorded, and if in trouble handed on
+	// broken says that the attempt broke off without a result, which says nothing
+	// of its endpoint.
+	broken  bool
+	settled bool // it is recorded
 }
 
 // route finds out whom the events concern.
@@ -106,7 +120,8 @@ func (b *batch) route(ctx workflow.Context) error {
 	var out activities.RouteBatchResult
 	local := activities.RouteBatchInput{Run: b.owner, Publications: b.publications}
 	regular := activities.RouteBatchInput{Run: b.owner}
-	if err := must(ctx, activities.RouteBatch, local, regular, &out, routeTimeout, batchSummary(b.publications)); err != nil {
+	if err := must(ctx, activities.RouteBatch, local, regular, &out,
+		routeTimeout*time.Duration(len(b.publications)), batchSummary(b.publications)); err != nil {
 		return err
 	}
 	b.routed, b.routedAt = out.Events, out.ConfigVersion
@@ -125,15 +140,36 @@ func (b *batch) route(ctx workflow.Context) error {
 		}
 		for _, i := range event.Pending {
 			plan := out.Plans[i]
+			if b.handOver(plan) {
+				continue
+			}
 			plan.Delays = drawnOut(plan.Delays, event.Jitter)
 			b.deliveries = append(b.deliveries, &shared{event: n, plan: plan})
 		}
 		b.result.Held += len(event.Held)
 		for _, plan := range event.ReadBack {
+			if b.handOver(plan) {
+				continue
+			}
 			b.deliveries = append(b.deliveries, &shared{event: n, plan: plan})
 		}
 	}
 	return nil
+}
+
+// handOver notes a delivery that another run sends with others.
+func (b *batch) handOver(plan activities.Plan) bool {
+	if !isGathered(plan) {
+		return false
+	}
+	b.result.Gathered++
+	i := slices.IndexFunc(b.gathered, func(w activities.Woken) bool { return w.Subscription == plan.Subscription })
+	if i < 0 {
+		i = len(b.gathered)
+		b.gathered = append(b.gathered, activities.Woken{Subscription: plan.Subscription, Name: plan.Name})
+	}
+	b.gathered[i].Events++
+	return true
 }
 
 // drawnOut adds to each delay its share of a tenth.
@@ -212,10 +248,11 @@ func (b *batch) untried() []*shared {
 
 // tryAll attempts all deliveries in one local activity, as far as its answer
 // goes. It reports whether there are more: they are for after the first are
-// recorded, and in a workflow task of their own.
-func (b *batch) tryAll(ctx workflow.Context) (more bool) {
+// recorded, and in a workflow task of their own. What was begun counts, also when
+// the run is canceled meanwhile.
+func (b *batch) tryAll(ctx workflow.Context, canceled bool) (more bool) {
 	left := b.untried()
-	if len(left) == 0 || ctx.Err() != nil {
+	if len(left) == 0 || canceled {
 		return false
 	}
 	tries := make([]activities.Try, len(left))
@@ -231,13 +268,11 @@ func (b *batch) tryAll(ctx workflow.Context) (more bool) {
 	}), activities.AttemptBatch, activities.AttemptBatchInput{
 		Run: b.owner, Publications: b.publications, Tries: tries, ConfigVersion: b.routedAt,
 	}).Get(ctx, &out)
-	if temporal.IsCanceledError(err) || ctx.Err() != nil && len(out.Attempts) == 0 {
-		return false // settle ends what was not tried
-	}
 	if err != nil || len(out.Attempts) == 0 {
 		// The worker was lost, or is hopelessly busy: any of them may have
 		// arrived, and they count.
 		for _, dl := range left {
+			dl.broken = true
 			dl.attempt = &carillon.Attempt{
 				EventID: b.publications[dl.event].Event.ID, SubscriptionID: dl.plan.Subscription, Number: 1,
 				Outcome: carillon.OutcomeRetry, StartedAt: workflow.Now(ctx), Error: "the attempt broke off: " + brokenReason(err),
@@ -245,14 +280,26 @@ func (b *batch) tryAll(ctx workflow.Context) (more bool) {
 		}
 		return false
 	}
+	slow := map[string]bool{}
 	for i := range out.Attempts {
 		attempt := &out.Attempts[i]
 		if dl, ok := byTry[tryKey{attempt.EventID, attempt.SubscriptionID}]; ok {
 			dl.attempt = attempt
 		}
+		if attempt.Outcome == carillon.OutcomeThrottled || attempt.DurationMS >= slowAttempt.Milliseconds() {
+			slow[attempt.SubscriptionID] = true
+		}
 	}
-	return len(out.Attempts) < len(left)
+	// What an endpoint that is slow has not had yet, it gets in other runs: the
+	// others' next round does not wait for it.
+	for _, dl := range left {
+		dl.plan.Slow = dl.plan.Slow || slow[dl.plan.Subscription]
+	}
+	return len(b.untried()) > 0
 }
+
+// slowAttempt is when an endpoint counts as slow within a shared run.
+const slowAttempt = 2 * time.Second
 
 type tryKey struct{ event, subscription string }
 
@@ -261,7 +308,7 @@ type tryKey struct{ event, subscription string }
 // here is handed on, too, or ended when the run is canceled.
 func (b *batch) settle(ctx workflow.Context, canceled bool) error {
 	var rows []activities.Row
-	var trouble, held []*shared
+	var held []*shared
 	for _, dl := range b.deliveries {
 		a := dl.attempt
 		if dl.settled || !canceled && dl.untried() {
@@ -279,7 +326,7 @@ func (b *batch) settle(ctx workflow.Context, canceled bool) error {
 		case canceled && (a == nil || a.Outcome != carillon.OutcomeDelivered):
 			row.State, row.Error = carillon.Canceled, "canceled"
 		case a == nil:
-			trouble = append(trouble, dl)
+			b.troubled(dl)
 		case a.Outcome == carillon.OutcomeDelivered:
 			row.State = carillon.Succeeded
 		case a.Outcome == carillon.OutcomeReject:
@@ -290,9 +337,12 @@ func (b *batch) settle(ctx workflow.Context, canceled bool) error {
 			row.State = carillon.Held
 			held = append(held, dl)
 		default:
-			trouble = append(trouble, dl)
+			b.troubled(dl)
 			if a.Outcome.Tried() {
 				row.State, row.FirstFailedAt = carillon.Retrying, workflow.Now(ctx)
+				if len(dl.plan.Delays) > 0 { // until its own run says so
+					row.NextAt = row.FirstFailedAt.Add(time.Duration(dl.plan.Delays[0]))
+				}
 			}
 		}
 		if row.State == carillon.Pending || row.State == carillon.Retrying {
@@ -311,7 +361,7 @@ func (b *batch) settle(ctx workflow.Context, canceled bool) error {
 		if reopened[dl.plan.Subscription] {
 			b.result.Held--
 			dl.attempt = nil
-			trouble = append(trouble, dl)
+			b.troubled(dl)
 			row := b.row(dl)
 			row.MovedTo = RetryWorkflowID(row.EventID)
 			rows = append(rows, row)
@@ -320,7 +370,13 @@ func (b *batch) settle(ctx workflow.Context, canceled bool) error {
 	if _, err := b.record(ctx, rows); err != nil {
 		return err
 	}
-	return b.startRetries(ctx, trouble)
+	return b.startRetries(ctx)
+}
+
+// troubled notes a delivery that goes on in a run of its event's own.
+func (b *batch) troubled(dl *shared) {
+	b.result.InTrouble++
+	b.trouble[dl.event] = append(b.trouble[dl.event], dl)
 }
 
 // row is where a delivery stands after its first try, but for its state.
@@ -335,7 +391,10 @@ func (b *batch) row(dl *shared) activities.Row {
 	}
 	row.Error = a.Error
 	if a.Outcome.Tried() {
-		row.Attempts, row.DurationMS, row.Outcome = 1, a.DurationMS, a.Outcome
+		row.Attempts, row.DurationMS = 1, a.DurationMS
+		if !dl.broken {
+			row.Outcome = a.Outcome
+		}
 	}
 	if a.Response != nil {
 		row.Status = a.Response.Status
@@ -373,27 +432,45 @@ func (b *batch) record(ctx workflow.Context, rows []activities.Row) (reopened ma
 	return reopened, nil
 }
 
-// startRetries starts the runs of the events in trouble, one an event.
-func (b *batch) startRetries(ctx workflow.Context, trouble []*shared) error {
-	b.result.InTrouble += len(trouble)
-	var events []int // in the order of their first delivery
-	byEvent := map[int]*Retry{}
-	for _, dl := range trouble {
-		retry, ok := byEvent[dl.event]
-		if !ok {
-			retry = &Retry{Owner: b.owner}
-			byEvent[dl.event] = retry
-			events = append(events, dl.event)
-		}
-		retry.Plans = append(retry.Plans, dl.plan)
-		if dl.attempt != nil {
-			retry.Attempts = append(retry.Attempts, *dl.attempt)
-		}
+// maxStartBytes bounds what the starts of one workflow task carry: Temporal takes
+// 4 MiB at once.
+const maxStartBytes = 1 << 20
+
+// startRetries starts the runs of the events in trouble, one an event: each once
+// all of the event's first tries are made, as it is told of them at its start.
+func (b *batch) startRetries(ctx workflow.Context) error {
+	waiting := map[int]bool{}
+	for _, dl := range b.untried() {
+		waiting[dl.event] = true
 	}
-	started := make([]workflow.ChildWorkflowFuture, len(events))
-	for i, n := range events {
+	var started []workflow.ChildWorkflowFuture
+	bytes := 0
+	for n := range b.publications {
+		if waiting[n] || len(b.trouble[n]) == 0 {
+			continue
+		}
 		pub := &b.publications[n]
-		started[i] = b.startChild(ctx, RetryWorkflowID(pub.Event.ID), pub, DispatchInput{Retry: byEvent[n]})
+		retry := &Retry{Owner: b.owner}
+		bytes += len(pub.Event.Data) + planBytes
+		for _, dl := range b.trouble[n] {
+			retry.Plans = append(retry.Plans, dl.plan)
+			bytes += planBytes
+			if dl.attempt != nil {
+				retry.Attempts = append(retry.Attempts, *dl.attempt)
+				bytes += activities.MaxAttemptBytes
+			}
+		}
+		delete(b.trouble, n)
+		started = append(started, b.startChild(ctx, RetryWorkflowID(pub.Event.ID), pub, DispatchInput{Retry: retry}))
+		if bytes >= maxStartBytes {
+			if err := awaitStarts(ctx, started); err != nil {
+				return err
+			}
+			started, bytes = nil, 0
+		}
 	}
 	return awaitStarts(ctx, started)
 }
+
+// planBytes is about how long a plan is as JSON, and an event beside its data.
+const planBytes = 1 << 10

@@ -56,6 +56,9 @@ func (b *batch) show(ctx workflow.Context) {
 	fmt.Fprintf(&text, "**%s**\n\n", cell(batchSummary(b.publications)))
 	fmt.Fprintf(&text, "%d delivered, %d failed, %d held, %d canceled, %d in trouble\n",
 		b.result.Succeeded, b.result.Failed, b.result.Held, b.result.Canceled, b.result.InTrouble)
+	for _, woken := range b.gathered {
+		fmt.Fprintf(&text, "\n%s in the batches of %s: run `%s`\n", events(woken.Events), cell(woken.Name), carillon.GatherWorkflowID(woken.Subscription))
+	}
 	trouble := map[int]bool{}
 	for _, dl := range b.deliveries {
 		if dl.attempt == nil || dl.attempt.Outcome != carillon.OutcomeDelivered {

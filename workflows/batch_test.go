@@ -7,7 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/activities"
@@ -139,6 +141,33 @@ func TestTroubleOfASharedRunGoesOnInARunOfItsEvent(t *testing.T) {
 			require.Equal(t, test.state, s.last()["sub_a"].State)
 			require.Equal(t, carillon.Succeeded, s.last()["sub_b"].State)
 		})
+	}
+}
+
+// TestTroubleOfSeveralRoundsIsOneRun fails two subscriptions of one event, each in
+// a round of its own: the run of the event's trouble is told of both.
+func TestTroubleOfSeveralRoundsIsOneRun(t *testing.T) {
+	t.Parallel()
+	s := &scripted{batch: routed(plans("sub_a", "sub_b", "sub_c"), 2), most: 1, replies: map[string][]carillon.Attempt{
+		"sub_a": {failing(), failing(), delivered()}, "sub_c": {failing(), failing(), delivered()},
+	}}
+	env := newRun(t, s)
+	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "batch/1", TaskQueue: workflows.DispatchQueue})
+	started := map[string]*workflows.Retry{}
+	env.SetOnChildWorkflowStartedListener(func(info *workflow.Info, _ workflow.Context, args converter.EncodedValues) {
+		var in workflows.DispatchInput
+		require.NoError(t, args.Get(&in))
+		require.NotContains(t, started, info.WorkflowExecution.ID)
+		started[info.WorkflowExecution.ID] = in.Retry
+	})
+	env.ExecuteWorkflow(workflows.BatchType, batchInput(2))
+	require.NoError(t, env.GetWorkflowError())
+	require.Len(t, started, 2)
+	for id, retry := range started {
+		require.Len(t, retry.Plans, 2, id)
+		require.Len(t, retry.Attempts, 2, id)
+		require.Equal(t, "sub_a", retry.Plans[0].Subscription)
+		require.Equal(t, "sub_c", retry.Plans[1].Subscription)
 	}
 }
 

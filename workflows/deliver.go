@@ -241,11 +241,16 @@ func (d *dispatch) reopen(ctx workflow.Context, dl *delivery) {
 // delay returns the wait before the next attempt. What the receiver asked for
 // makes it longer, never shorter, and at most as long as the step after it.
 func (dl *delivery) delay(asked time.Duration) time.Duration {
-	step := dl.attempts - 1
-	delay := time.Duration(dl.Delays[step])
+	return waitAfter(dl.Delays, dl.attempts, asked)
+}
+
+// waitAfter is the wait after so many attempts; see [delivery.delay].
+func waitAfter(delays []carillon.Duration, attempts int, asked time.Duration) time.Duration {
+	step := attempts - 1
+	delay := time.Duration(delays[step])
 	limit := delay
-	if step+1 < len(dl.Delays) {
-		limit = time.Duration(dl.Delays[step+1])
+	if step+1 < len(delays) {
+		limit = time.Duration(delays[step+1])
 	}
 	return max(delay, min(asked, limit))
 }

@@ -67,6 +67,9 @@ type DispatchResult struct {
 	Canceled int `json:"canceled"`
 	// MorePages says that further deliveries went to runs of their own.
 	MorePages bool `json:"more_pages,omitempty"`
+	// Gathered counts the deliveries that go with others in one request, which
+	// other runs send.
+	Gathered int `json:"gathered,omitempty"`
 	// ConditionErrors counts conditions that could not be evaluated.
 	ConditionErrors int `json:"condition_errors,omitempty"`
 }
@@ -80,6 +83,9 @@ func Dispatch(ctx workflow.Context, in DispatchInput) (DispatchResult, error) {
 	// Also a run that is canceled early learns which deliveries to end.
 	steady, _ := workflow.NewDisconnectedContext(ctx)
 	if err := d.route(steady); err != nil {
+		return DispatchResult{}, err
+	}
+	if err := wake(steady, d.gathered); err != nil {
 		return DispatchResult{}, err
 	}
 	if err := d.startNextPage(steady); err != nil {
@@ -118,7 +124,9 @@ type dispatch struct {
 
 	deliveries []*delivery // ordered by subscription
 	more       bool        // there are deliveries after these
-	troubled   bool        // something was not delivered at the first try
+	last       string      // the last subscription of the page
+	gathered   []activities.Woken
+	troubled   bool // something was not delivered at the first try
 	shown      shown
 	result     DispatchResult
 }
@@ -182,9 +190,15 @@ func (d *dispatch) route(ctx workflow.Context) error {
 		d.result.ConditionErrors = len(out.ConditionErrors)
 		d.shown.conditionErrors = out.ConditionErrors
 	}
-	d.deliveries = make([]*delivery, len(plans))
-	for i, plan := range plans {
-		d.deliveries[i] = &delivery{
+	d.deliveries = make([]*delivery, 0, len(plans))
+	for _, plan := range plans {
+		d.last = plan.Subscription
+		if isGathered(plan) {
+			d.result.Gathered++
+			d.gathered = append(d.gathered, activities.Woken{Subscription: plan.Subscription, Name: plan.Name, Events: 1})
+			continue
+		}
+		dl := &delivery{
 			Plan: plan, state: plan.State, attempts: plan.Attempts, nextAt: plan.NextAt,
 			firstFailedAt: plan.FirstFailedAt, wake: workflow.NewBufferedChannel(ctx, 1),
 		}
@@ -192,7 +206,8 @@ func (d *dispatch) route(ctx workflow.Context) error {
 			d.troubled = true
 		}
 		// Read back from an interrupted run: what was to come later still is.
-		d.deliveries[i].wait = max(0, plan.NextAt.Sub(workflow.Now(ctx)))
+		dl.wait = max(0, plan.NextAt.Sub(workflow.Now(ctx)))
+		d.deliveries = append(d.deliveries, dl)
 	}
 	return nil
 }
@@ -203,7 +218,7 @@ func (d *dispatch) startNextPage(ctx workflow.Context) error {
 	if !d.more {
 		return nil
 	}
-	next := PageRef{Owner: d.owner, Number: 2, After: d.deliveries[len(d.deliveries)-1].Subscription}
+	next := PageRef{Owner: d.owner, Number: 2, After: d.last}
 	if d.page != nil {
 		next.Number, next.NamedAfter = d.page.Number+1, d.page.NamedAfter
 	}

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/carillon-dev/carillon"
@@ -20,13 +21,19 @@ type group struct {
 	mu       sync.Mutex
 	starting int
 	waiting  []*waitingPost
+	bytes    int // of those that wait
 }
 
 // waitingPost is a post on its way.
 type waitingPost struct {
+	// ctx ends when its producer is gone.
+	ctx    context.Context
 	posted carillon.Posted
 	done   chan outcome
 }
+
+// maxWaitingBytes bounds the posts that wait, as when Temporal is away.
+const maxWaitingBytes = 64 << 20
 
 // GroupCommit makes single posts share runs under load. It is called before the
 // first post.
@@ -35,9 +42,14 @@ func (p *Publisher) GroupCommit() { p.group = &group{publisher: p} }
 // publish is [Publisher.Publish]. A producer that hangs up leaves its event on
 // its way.
 func (g *group) publish(ctx context.Context, posted carillon.Posted) (carillon.Run, error) {
-	post := &waitingPost{posted: posted, done: make(chan outcome, 1)}
+	post := &waitingPost{ctx: ctx, posted: posted, done: make(chan outcome, 1)}
 	g.mu.Lock()
+	if g.bytes > maxWaitingBytes {
+		g.mu.Unlock()
+		return carillon.Run{}, unavailable("too many posts wait for Temporal", nil)
+	}
 	g.waiting = append(g.waiting, post)
+	g.bytes += eventBytes(posted.Event)
 	start := g.starting < groupStarts
 	if start {
 		g.starting++
@@ -57,20 +69,38 @@ func (g *group) publish(ctx context.Context, posted carillon.Posted) (carillon.R
 
 // work starts what waits until nothing does.
 func (g *group) work(ctx context.Context) {
-	for posts := g.take(); len(posts) > 0; posts = g.take() {
+	for {
+		posts := g.take()
+		if posts == nil {
+			return
+		}
+		// One whose event is being published waits for that by itself.
+		posts = slices.DeleteFunc(posts, func(post *waitingPost) bool {
+			busy := g.publisher.turns.taken(post.posted.Event.ID)
+			if busy {
+				go g.alone(ctx, post)
+			}
+			return busy
+		})
 		events := make([]carillon.Posted, len(posts))
 		for i, post := range posts {
 			events[i] = post.posted
 		}
-		if len(events) == 1 {
-			run, err := g.publisher.publishAlone(ctx, events[0])
-			posts[0].done <- outcome{run: run, err: err}
-			continue
-		}
-		for i, o := range g.publisher.publishShared(ctx, events, false) {
-			posts[i].done <- o
+		switch len(events) {
+		case 0:
+		case 1:
+			g.alone(ctx, posts[0])
+		default:
+			for i, o := range g.publisher.publishShared(ctx, events, false) {
+				posts[i].done <- o
+			}
 		}
 	}
+}
+
+func (g *group) alone(ctx context.Context, post *waitingPost) {
+	run, err := g.publisher.publishAlone(ctx, post.posted)
+	post.done <- outcome{run: run, err: err}
 }
 
 // take returns what goes into the next start; nothing when nothing waits, and
@@ -78,19 +108,29 @@ func (g *group) work(ctx context.Context) {
 func (g *group) take() []*waitingPost {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	// Whose producer is gone was told that nobody knows.
+	g.waiting = slices.DeleteFunc(g.waiting, func(post *waitingPost) bool {
+		if post.ctx.Err() != nil {
+			g.bytes -= eventBytes(post.posted.Event)
+		}
+		return post.ctx.Err() != nil
+	})
 	n, bytes := 0, 0
 	for n < min(len(g.waiting), MaxBatchEvents) {
-		bytes += eventBytes(g.waiting[n].posted.Event)
-		if n > 0 && bytes > MaxBatchBytes {
+		size := eventBytes(g.waiting[n].posted.Event)
+		if n > 0 && bytes+size > MaxBatchBytes {
 			break
 		}
+		bytes += size
 		n++
 	}
+	g.bytes -= bytes
 	posts := g.waiting[:n:n]
 	g.waiting = g.waiting[n:]
 	if n == 0 {
 		g.waiting = nil
 		g.starting--
+		return nil
 	}
 	return posts
 }

@@ -77,7 +77,7 @@ func branches() []branch {
 			return errors.Join(err, handle.Get(ctx, nil))
 		}
 	}
-	return []branch{
+	return append([]branch{
 		{name: "healthy", script: &scripted{route: short(3, "sub_a", "sub_b")}},
 		{name: "no-match", script: &scripted{}},
 		{name: "duplicate", script: &scripted{route: activities.RouteResult{Duplicate: true}}},
@@ -141,7 +141,7 @@ func branches() []branch {
 		{name: "sweep", script: &scripted{sweeps: []activities.SweepResult{
 			{Canceled: 500, More: true, Next: activities.SweepPlace{ReceivedAt: start, Event: "evt_1", Subscription: "sub_a"}}, {Failed: 1},
 		}}, kind: workflows.SweepType, input: workflows.SweepInput{Overdue: carillon.Duration(time.Hour)}},
-	}
+	}, gatherBranches()...)
 }
 
 // TestHistoriesReplay replays every recorded history against the code as it is.
@@ -202,6 +202,7 @@ func register(r interface {
 }) {
 	r.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
 	r.RegisterWorkflowWithOptions(workflows.Batch, workflow.RegisterOptions{Name: workflows.BatchType})
+	r.RegisterWorkflowWithOptions(workflows.Gather, workflow.RegisterOptions{Name: workflows.GatherType})
 	r.RegisterWorkflowWithOptions(workflows.Recover, workflow.RegisterOptions{Name: workflows.RecoverType})
 	r.RegisterWorkflowWithOptions(workflows.Prune, workflow.RegisterOptions{Name: workflows.PruneType})
 	r.RegisterWorkflowWithOptions(workflows.Sweep, workflow.RegisterOptions{Name: workflows.SweepType})

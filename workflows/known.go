@@ -68,6 +68,14 @@ func (t *turns) take(ctx context.Context, ids []string) (release func(), err err
 	}
 }
 
+// taken reports whether an event is being published.
+func (t *turns) taken(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, busy := t.busy[id]
+	return busy
+}
+
 // mark takes the events, or returns what ends when one of them is free.
 func (t *turns) mark(ids []string, ended chan struct{}) (before <-chan struct{}) {
 	t.mu.Lock()

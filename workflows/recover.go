@@ -58,6 +58,8 @@ type RecoverProgress struct {
 	Left      int `json:"left"`
 	Succeeded int `json:"succeeded"`
 	Failed    int `json:"failed"`
+	// HandedOver counts what the subscription's batches deliver.
+	HandedOver int `json:"handed_over,omitempty"`
 	// Failures counts the probes in a row that failed.
 	Failures int `json:"failures,omitempty"`
 	// InFlight is how many deliveries are tried at once now.
@@ -159,6 +161,9 @@ func (r *recovery) recover(ctx workflow.Context, request RecoverRequest) (again 
 		if len(backlog.Oldest) == 0 {
 			return false, nil
 		}
+		if backlog.Batched && !r.open() {
+			return false, r.handOver(ctx, request.Backlog)
+		}
 		r.show(ctx, fmt.Sprintf("%d left", backlog.Total))
 		begin := workflow.Now(ctx)
 		succeeded := r.progress.Succeeded
@@ -199,6 +204,18 @@ func (r *recovery) recover(ctx workflow.Context, request RecoverRequest) (again 
 			return true, err
 		}
 	}
+}
+
+// handOver has the backlog delivered in batches.
+func (r *recovery) handOver(ctx workflow.Context, backlog carillon.Backlog) error {
+	var out activities.RegatherResult
+	in := activities.RegatherInput{Backlog: backlog, Name: r.name}
+	if err := insist(ctx, activities.Regather, in, &out, bookTimeout, carillon.Clip("to the batches of "+r.name, maxSummary)); err != nil {
+		return err
+	}
+	r.progress.HandedOver += out.Deliveries
+	r.progress.Left, r.progress.InFlight = 0, 0
+	return nil
 }
 
 // probeDelay returns the wait after a number of failures. A subscription whose
@@ -312,10 +329,13 @@ func (r *recovery) show(ctx workflow.Context, what string) {
 	if r.open() {
 		what += ", the breaker is open since " + r.progress.OpenSince.UTC().Format("2006-01-02 15:04:05Z")
 	}
-	next := ""
+	next, handed := "", ""
+	if n := r.progress.HandedOver; n > 0 {
+		handed = fmt.Sprintf(", %d handed to `%s`", n, carillon.GatherWorkflowID(r.in.Subscription))
+	}
 	if !r.progress.NextAt.IsZero() {
 		next = ", next probe " + r.progress.NextAt.UTC().Format("2006-01-02 15:04:05Z")
 	}
-	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**recovery of %s** `%s`: %s%s\n\n%d delivered, %d failed, %d left\n",
-		cell(r.name), r.in.Subscription, what, next, r.progress.Succeeded, r.progress.Failed, r.progress.Left))
+	workflow.SetCurrentDetails(ctx, fmt.Sprintf("**recovery of %s** `%s`: %s%s\n\n%d delivered, %d failed, %d left%s\n",
+		cell(r.name), r.in.Subscription, what, next, r.progress.Succeeded, r.progress.Failed, r.progress.Left, handed))
 }

@@ -44,6 +44,12 @@ type scripted struct {
 	probed             []activities.ProbedInput
 	// reopens is how many held deliveries Record finds enabled.
 	reopens int
+	// queue is what a Gather run works on.
+	queue *queue
+	woken []activities.WakeInput
+	// batched makes Backlog say so.
+	batched bool
+
 	// localFails makes a local activity of the name fail.
 	localFails map[string]bool
 
@@ -198,7 +204,10 @@ func (s *scripted) Disable(ctx context.Context, in activities.DisableInput) (act
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.disables = append(s.disables, in)
-	return activities.DisableResult{Disabled: true}, s.seen(ctx, activities.Disable)
+	if s.queue != nil && in.Policy == carillon.DisableExhausted {
+		s.queue.state = carillon.Disabled
+	}
+	return activities.DisableResult{Disabled: in.Policy != carillon.DisableNever}, s.seen(ctx, activities.Disable)
 }
 
 // last returns what was last recorded of each subscription.
@@ -228,7 +237,7 @@ func (s *scripted) Backlog(ctx context.Context, _ activities.BacklogInput) (acti
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := activities.BacklogResult{State: carillon.Enabled, Total: s.backlog, Delays: slices.Repeat([]carillon.Duration{carillon.Duration(time.Second)}, max(1, s.probes)),
-		OpenSince: s.openSince, ProbeAt: s.probeAt}
+		OpenSince: s.openSince, ProbeAt: s.probeAt, Batched: s.batched}
 	if s.backlog > 0 {
 		s.backlog--
 		s.redeliveries++
@@ -258,7 +267,9 @@ func registerScripted(r interface {
 		activities.Record: s.Record, activities.Disable: s.Disable, activities.Reclaim: s.Reclaim,
 		activities.RouteBatch: s.RouteBatch, activities.AttemptBatch: s.AttemptBatch, activities.Backlog: s.Backlog,
 		activities.Probed: s.Probed,
-		activities.Prune:  s.Prune, activities.Sweep: s.Sweep,
+		activities.Gather: s.Gather, activities.Send: s.Send, activities.Settle: s.Settle,
+		activities.Wake: s.Wake, activities.Regather: s.Regather,
+		activities.Prune: s.Prune, activities.Sweep: s.Sweep,
 	} {
 		r.RegisterActivityWithOptions(fn, activity.RegisterOptions{Name: name})
 	}
@@ -272,6 +283,7 @@ func newRun(t *testing.T, s *scripted) *testsuite.TestWorkflowEnvironment {
 	env.SetStartTime(start)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: "event/evt_1", TaskQueue: workflows.DispatchQueue})
 	env.RegisterWorkflowWithOptions(workflows.Dispatch, workflow.RegisterOptions{Name: workflows.DispatchType})
+	env.RegisterWorkflowWithOptions(workflows.Gather, workflow.RegisterOptions{Name: workflows.GatherType})
 	env.RegisterWorkflowWithOptions(workflows.Batch, workflow.RegisterOptions{Name: workflows.BatchType})
 	s.now = env.Now
 	if s.replies == nil {

@@ -166,7 +166,9 @@ func (d *dispatch) details() string {
 		b.WriteString("Another run rang for this event before; this one does nothing.\n")
 		return b.String()
 	}
-	if len(d.deliveries) == 0 {
+	if len(d.deliveries) == 0 && len(d.gathered) > 0 {
+		b.WriteString("Every delivery goes in batches.\n")
+	} else if len(d.deliveries) == 0 {
 		b.WriteString("No subscription matches.\n")
 	} else {
 		// What an operator looks for comes first: Temporal Web shows little more
@@ -185,6 +187,9 @@ func (d *dispatch) details() string {
 				dl.state, dl.attempts, len(dl.Delays)+1, cell(last), next,
 				cell(dl.Name), cell(dl.Channel), cell(dl.Host), dl.Subscription)
 		}
+	}
+	for _, woken := range d.gathered {
+		fmt.Fprintf(&b, "\nIn the batches of %s: run `%s`.\n", cell(woken.Name), carillon.GatherWorkflowID(woken.Subscription))
 	}
 	if d.result.MorePages {
 		b.WriteString("\nFurther deliveries are in runs of their own: the child workflow is the next page.\n")

@@ -45,6 +45,11 @@ func RecoverWorkflowID(subscription string) string { return "recover/" + subscri
 const (
 	startTimeout = 3 * time.Second
 	startTries   = 2
+	// lateTimeout is how long an answer is waited for that comes too late for the
+	// producer.
+	lateTimeout = 30 * time.Second
+	// maxLate is how many of them there are at most.
+	maxLate = 256
 )
 
 // Index is what a publisher needs of the database.
@@ -68,6 +73,7 @@ type Publisher struct {
 	namespace string
 
 	attributes searchAttributes
+	late       atomic.Int64
 	recent     recent
 	turns      turns
 	group      *group // nil unless single posts share runs
@@ -172,15 +178,35 @@ func (p *Publisher) start(ctx context.Context, what func(attributes bool) (clien
 
 func (p *Publisher) startOnce(ctx context.Context, what func(attributes bool) (client.StartWorkflowOptions, string, any)) (carillon.Run, error) {
 	options, kind, input := what(p.attributes.present(ctx, p))
-	// A producer that hangs up does not break the start off: with the answer to
-	// an eager start, its first task would be lost until that times out.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
-	defer cancel()
-	handle, err := p.client.ExecuteWorkflow(ctx, options, kind, input)
-	if err != nil {
-		return carillon.Run{}, err
+	answered := make(chan outcome, 1)
+	// Neither a producer that hangs up nor one that is told to come again breaks
+	// the start off: the answer to an eager start brings its first task, which
+	// would be lost until that times out.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lateTimeout)
+	go func() {
+		defer cancel()
+		handle, err := p.client.ExecuteWorkflow(ctx, options, kind, input)
+		if err != nil {
+			answered <- outcome{err: err}
+			return
+		}
+		answered <- outcome{run: carillon.Run{WorkflowID: handle.GetID(), RunID: handle.GetRunID()}}
+	}()
+	deadline := time.NewTimer(startTimeout)
+	defer deadline.Stop()
+	select {
+	case o := <-answered:
+		return o.run, o.err
+	case <-deadline.C:
+		// Not without end: with a server that is away, each post leaves one.
+		if p.late.Add(1) > maxLate {
+			cancel()
+			p.late.Add(-1)
+		} else {
+			context.AfterFunc(ctx, func() { p.late.Add(-1) })
+		}
+		return carillon.Run{}, fmt.Errorf("start %s: %w", options.ID, context.DeadlineExceeded)
 	}
-	return carillon.Run{WorkflowID: handle.GetID(), RunID: handle.GetRunID()}, nil
 }
 
 // startOptions are those of every run of events: its id is never used again.

@@ -24,6 +24,11 @@ func temporalOptions(environment envconfig.EnvLookup, address string, log *slog.
 	if options.Namespace == "" {
 		options.Namespace = client.DefaultNamespace
 	}
+	if options.ConnectionOptions.TLS == nil && options.ConnectionOptions.GrpcCompression == nil {
+		// A server without TLS is near: packing what is sent costs more than it saves.
+		options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
+	}
+	options.DataConverter = newDataConverter()
 	options.Logger = sdklog.NewStructuredLogger(slog.New(warnings{log.Handler()}))
 	return options, nil
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
-	"go.temporal.io/sdk/converter"
 
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/activities"
@@ -68,7 +67,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if p.temporal, err = client.NewLazyClient(options); err != nil {
 		return nil, usagef("set up the Temporal client: %w", err)
 	}
-	dataConverter := converter.GetDefaultDataConverter()
+	dataConverter := options.DataConverter
 	if p.histories, err = history.NewReader(p.temporal, dataConverter); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -67,6 +68,7 @@ func serve(ctx context.Context, cfg config.Config, out io.Writer, r role) error 
 	if err != nil {
 		return err
 	}
+	tuneCollector(os.Getenv)
 	listener, err := listen(ctx, cfg.HTTPAddr, "CARILLON_HTTP_ADDR")
 	if err != nil {
 		return err
@@ -78,6 +80,18 @@ func serve(ctx context.Context, cfg config.Config, out io.Writer, r role) error 
 	defer p.close()
 	_, _ = fmt.Fprintf(out, "%s %s listens on http://%s\n", r.name, version, listener.Addr())
 	return (&service{parts: p, cfg: cfg, role: r, options: options}).run(ctx, listener, drainDelay)
+}
+
+// collectorPercent is how much the heap grows between two garbage collections,
+// in percent of what is live, unless GOGC says otherwise. Little is live here and
+// much is short-lived, so this costs some tens of megabytes and saves a tenth of
+// the processor under load.
+const collectorPercent = 400
+
+func tuneCollector(getenv func(string) string) {
+	if getenv("GOGC") == "" && getenv("GOMEMLIMIT") == "" {
+		debug.SetGCPercent(collectorPercent)
+	}
 }
 
 // listen opens a port, or says which setting to change.
@@ -180,21 +194,7 @@ func (s *service) checkTemporal(ctx context.Context) error {
 // subscription and asking for what it held, and for those that probe open
 // breakers.
 func (s *service) resume(ctx context.Context) {
-	subscriptions, err := s.store.Holding(ctx)
-	for _, id := range subscriptions {
-		_, failed := s.publisher.Recover(ctx, carillon.Backlog{
-			SubscriptionID: id, States: []carillon.DeliveryState{carillon.Held}, Before: time.Now().UTC(),
-		}, 0)
-		err = errors.Join(err, failed)
-	}
-	troubled, failed := s.store.InTrouble(ctx)
-	err = errors.Join(err, failed)
-	for id, h := range troubled {
-		if h.Open() {
-			err = errors.Join(err, s.publisher.Watch(ctx, id))
-		}
-	}
-	if err != nil {
+	if err := s.activities.Resume(ctx); err != nil {
 		s.log.Warn("recoveries are not resumed; enabling a subscription once more does it", "error", err)
 	}
 }

@@ -82,8 +82,8 @@ func (r *Reader) Publication(ctx context.Context, run carillon.Run, eventID stri
 		return input.Publication, nil
 	}
 	for i := range input.Publications {
-		pub := &input.Publications[i]
-		r.events.Add(place{run: run, eventID: pub.Event.ID}, pub)
+		pub := input.Publications[i] // a copy, which keeps none of the others
+		r.events.Add(place{run: run, eventID: pub.Event.ID}, &pub)
 	}
 	for i := range input.Publications {
 		if pub := &input.Publications[i]; pub.Event.ID == eventID {
@@ -131,6 +131,9 @@ func (r *Reader) input(ctx context.Context, run carillon.Run) (input runInput, e
 // Attempts returns the attempts of one delivery that a run keeps, in the order
 // in which they were made. Its errors are those of [Reader.Publication].
 func (r *Reader) Attempts(ctx context.Context, run carillon.Run, eventID, subscription string) ([]carillon.Attempt, error) {
+	if carillon.IsGather(run.WorkflowID) {
+		return r.gathered(ctx, run, eventID, subscription)
+	}
 	// A reset goes on in another run of the same workflow, which keeps the
 	// beginning, so the current run is read when it descends from the owner.
 	attempts, owner, err := r.attempts(ctx, carillon.Run{WorkflowID: run.WorkflowID}, eventID, subscription)

@@ -89,8 +89,9 @@ var profiles = []Profile{
 			{"2xx", OutcomeDelivered}, {"429", OutcomeRetry}, {"5xx", OutcomeRetry}, {AnswerTimeout, OutcomeRetry},
 			{AnswerOther, OutcomeRefused}, {AnswerNetwork, OutcomeRefused},
 		},
-		Holds:   true,
-		Differs: "The event that failed is tried again and then held; the product drops it, and all that come while it is out.",
+		Holds: true,
+		Differs: "The event that failed is tried again and then held; the product drops it, and all that come while it is out. " +
+			"Only the failing delivery waits that minute: other events are still tried, until the breaker opens.",
 	},
 	{
 		Name: "svix", Title: "Svix",

@@ -273,7 +273,8 @@ func TestEvaluateSaysWhereAnExpressionDoesNotCompile(t *testing.T) {
 	require.Len(t, p.Errors, 1)
 	require.Equal(t, carillon.Problem{
 		Pointer: "/expression", Line: 2, Column: 6,
-		Detail: `pkg has no field "vers"; its fields are type, namespace, name, full_name, version, qualifiers, subpath`,
+		Detail: `pkg has no field "vers"; its fields are type, namespace, name, full_name, version, qualifiers, subpath, ` +
+			"published_name, published_version",
 	}, p.Errors[0])
 }
 

@@ -26,6 +26,9 @@ type face struct {
 	secret func(c echo.Context) string
 	// fail answers a problem as the product would.
 	fail func(c echo.Context, p problem) error
+	// shown says which subscriptions are its own; nil for the webhooks in its
+	// product's format.
+	shown func(sub carillon.Subscription) bool
 }
 
 // faces are all there are. Their paths are no part of /v1, which is why a
@@ -67,6 +70,9 @@ type numbered struct {
 
 // shows reports whether a subscription is one of the face's, however it was made.
 func (f *face) shows(sub carillon.Subscription) bool {
+	if f.shown != nil {
+		return f.shown(sub)
+	}
 	return sub.Channel == webhookChannel && sub.Format == f.product
 }
 
@@ -138,11 +144,18 @@ func (s *Server) createNumbered(c echo.Context, f *face, body json.RawMessage) (
 	return numbered{sub, numbers[sub.ID]}, nil
 }
 
-// updateNumbered merges a patch of a /v1 subscription into one of a face. What
-// the face does not know stays as it is.
-func (s *Server) updateNumbered(c echo.Context, f *face, number int64, patch json.RawMessage) (numbered, error) {
+// updateNumbered merges what change makes of one of a face's subscriptions, a
+// patch of a /v1 subscription, into it. What the face does not know stays as it
+// is.
+func (s *Server) updateNumbered(c echo.Context, f *face, number int64,
+	change func(current carillon.Subscription) (json.RawMessage, error),
+) (numbered, error) {
 	for try := 1; ; try++ {
 		current, err := s.numberedSubscription(c.Request().Context(), f, number)
+		if err != nil {
+			return numbered{}, err
+		}
+		patch, err := change(current.Subscription)
 		if err != nil {
 			return numbered{}, err
 		}

@@ -195,7 +195,10 @@ func (s *Server) bodyCodeScoring(c echo.Context) (json.RawMessage, error) {
 // newFaceBody makes a patch the body of a new subscription of a product's
 // format and, where there is one, its profile.
 func newFaceBody(product string, patch map[string]any) (json.RawMessage, error) {
-	patch["channel"], patch["format"] = webhookChannel, product
+	patch["channel"] = webhookChannel
+	if patch["format"] == nil {
+		patch["format"] = product
+	}
 	if _, ok := carillon.LookupProfile(product); ok {
 		patch["profile"] = product
 	}
@@ -251,7 +254,7 @@ func (s *Server) changeCodeScoring(c echo.Context, all bool) error {
 	if err != nil {
 		return err
 	}
-	sub, err := s.updateNumbered(c, &codeScoringFace, id, patch)
+	sub, err := s.updateNumbered(c, &codeScoringFace, id, func(carillon.Subscription) (json.RawMessage, error) { return patch, nil })
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ var proGetFace = face{
 		}
 		return authorization(c, "Bearer")
 	},
-	fail: failProGet,
+	fail: failProGet, shown: showsProGet,
 }
 
 // proGetWebhook is the object of its API.
@@ -37,7 +37,8 @@ type proGetWebhook struct {
 	URL    string  `json:"url"`
 	// Event has the names of several events with commas between them.
 	Event string `json:"event"`
-	// Condition is an expression of Carillon's; null for none.
+	// Condition is an expression of Carillon's, or a predicate of ProGet's, which
+	// becomes one; null for none.
 	Condition *string       `json:"condition"`
 	Payload   proGetPayload `json:"payload"`
 }
@@ -46,7 +47,7 @@ type proGetPayload struct {
 	Method string `json:"method"`
 	// Headers are masked.
 	Headers map[string]string `json:"headers"`
-	// Content is null: the product's default content is sent.
+	// Content is OtterScript; null for the product's default content.
 	Content *string `json:"content"`
 }
 
@@ -65,23 +66,14 @@ func (s *Server) viewProGet(sub numbered) proGetWebhook {
 		}
 	}
 	v.Event = strings.Join(events, ",")
-	var endpoint struct {
-		URL     string
-		Method  string
-		Headers map[string]string
-	}
-	// What a channel redacts is an object of its own fields.
-	_ = json.Unmarshal(s.viewSubscription(sub.Subscription).Endpoint, &endpoint)
-	v.URL, v.Payload.Method, v.Payload.Headers = endpoint.URL, endpoint.Method, endpoint.Headers
-	if v.Payload.Headers == nil {
-		v.Payload.Headers = map[string]string{}
-	}
+	v.URL, v.Payload = s.viewProGetPayload(sub.Subscription)
 	return v
 }
 
-// readProGet reads an object of its API as a patch of a subscription. all says
-// that it is a new one.
-func readProGet(body json.RawMessage, all bool) (map[string]any, error) {
+// readProGet reads an object of its API as a patch of a subscription, which
+// current is; nil for a new one.
+func (s *Server) readProGet(body json.RawMessage, current *carillon.Subscription) (map[string]any, error) {
+	all := current == nil
 	f := readFields("", body)
 	f.raw("id") // given by Carillon
 	patch, endpoint := map[string]any{}, map[string]any{}
@@ -99,46 +91,14 @@ func readProGet(body json.RawMessage, all bool) (map[string]any, error) {
 		patch["scope"] = map[string]any{feedKey: proGetFeeds(f, raw)}
 	}
 	if _, given := f.members["condition"]; given {
-		patch["condition"] = f.free("condition", maxConditionBytes)
+		patch["condition"] = s.readProGetCondition(f)
 	}
 	if raw := f.raw("payload"); raw != nil {
-		p := readFields("/payload", raw)
-		if p.has("method") {
-			endpoint["method"] = strings.ToUpper(p.text("method", maxNameBytes))
-		}
-		if raw := p.raw("headers"); raw != nil {
-			endpoint["headers"] = proGetHeaders(p, raw, endpoint)
-		}
-		if content := p.free("content", maxConfigBytes); content != "" {
-			p.wrong("content", "is not taken here: leave it out for the default content, or post the subscription to "+
-				"/v1/subscriptions with the format custom")
-		}
-		p.raw("method")
-		// done makes no errors but about the input.
-		_ = f.include("payload", p.done())
+		// It makes no errors but about the input.
+		_ = f.include("payload", s.readProGetPayload(raw, current, patch, endpoint))
 	}
 	patch["endpoint"] = endpoint
 	return patch, f.done()
-}
-
-// proGetHeaders reads headers. The content type is the format's to set.
-func proGetHeaders(p *fields, raw json.RawMessage, endpoint map[string]any) map[string]any {
-	headers := map[string]any{}
-	var given map[string]string
-	if err := json.Unmarshal(raw, &given); err != nil {
-		p.wrong("headers", "must be an object of strings")
-		return nil
-	}
-	for _, name := range sortedKeys(given) {
-		switch token, isBearer := strings.CutPrefix(given[name], "Bearer "); {
-		case strings.EqualFold(name, "Content-Type") && strings.HasPrefix(given[name], echo.MIMEApplicationJSON):
-		case strings.EqualFold(name, "Authorization") && isBearer:
-			endpoint["bearer_token"] = token
-		default:
-			headers[name] = given[name]
-		}
-	}
-	return headers
 }
 
 func proGetFeeds(f *fields, raw json.RawMessage) any {
@@ -201,7 +161,7 @@ func (s *Server) createProGet(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	patch, err := readProGet(posted, true)
+	patch, err := s.readProGet(posted, nil)
 	if err != nil {
 		return err
 	}
@@ -230,22 +190,17 @@ func (s *Server) editProGet(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.numberedSubscription(c.Request().Context(), &proGetFace, id); err != nil {
-		return err
-	}
 	posted, err := readBody(c, maxConfigBytes, onlyJSON)
 	if err != nil {
 		return err
 	}
-	changes, err := readProGet(posted, false)
-	if err != nil {
-		return err
-	}
-	patch, err := json.Marshal(changes)
-	if err != nil {
-		return err
-	}
-	sub, err := s.updateNumbered(c, &proGetFace, id, patch)
+	sub, err := s.updateNumbered(c, &proGetFace, id, func(current carillon.Subscription) (json.RawMessage, error) {
+		changes, err := s.readProGet(posted, &current)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(changes)
+	})
 	if err != nil {
 		return err
 	}

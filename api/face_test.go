@@ -69,7 +69,7 @@ func TestAClientOfCodeScoringsPageFindsWhatItExpects(t *testing.T) {
 	require.Equal(t, "codescoring", sub.Format)
 	require.Equal(t, "codescoring", sub.Profile)
 	view := decode[subscriptionView](t, b.ok(t, 200, call{method: http.MethodGet, path: "/v1/subscriptions/" + sub.ID}))
-	require.Equal(t, "has(data.project_id) && data.project_id in [7, 9]", view.EffectiveCondition)
+	require.Equal(t, "has(data.project_id) && data.project_id != null && string(data.project_id) in ['7', '9']", view.EffectiveCondition)
 
 	// What was answered can be put back, the masked token with it.
 	put, err := json.Marshal(made)

@@ -19,8 +19,9 @@ func TestACompiledMatchIsShown(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	made := created(t, b, fielded(`"match":{"package":"MyCorp.*","version":"[1.0,2.0)","min_score":7.5},"condition":"actor != 'ci'"`))
-	require.Equal(t, "pkg.name.glob('MyCorp.*') && pkg.version.is_semver() && !pkg.version.semver_less('1.0') && "+
-		"pkg.version.semver_less('2.0') && has(data.score) && double(data.score) >= 7.5 && (actor != 'ci')", made.EffectiveCondition)
+	const name = "(pkg.published_name.glob('MyCorp.*') || pkg.name.glob('MyCorp.*'))"
+	require.Equal(t, name+" && pkg.published_version.in_interval('[1.0,2.0)') && "+
+		"has(data.score) && data.score != null && double(data.score) >= 7.5 && (actor != 'ci')", made.EffectiveCondition)
 	require.Empty(t, made.Match.Mode)
 
 	// What is answered can be put back, and fields can be patched one by one.
@@ -32,9 +33,9 @@ func TestACompiledMatchIsShown(t *testing.T) {
 		t.Helper()
 		return decode[savedView](t, b.ok(t, http.StatusOK, call{method: http.MethodPatch, path: path, body: body}))
 	}
-	require.Equal(t, "pkg.name.glob('MyCorp.*') && (actor != 'ci')", patch(`{"match":{"version":null,"min_score":null}}`).EffectiveCondition)
+	require.Equal(t, name+" && (actor != 'ci')", patch(`{"match":{"version":null,"min_score":null}}`).EffectiveCondition)
 	require.Equal(t, "false", patch(`{"match":{"mode":"never"}}`).EffectiveCondition)
-	require.Equal(t, "pkg.name.glob('MyCorp.*') && (actor != 'ci')", patch(`{"match":{"mode":"conditionally"}}`).EffectiveCondition)
+	require.Equal(t, name+" && (actor != 'ci')", patch(`{"match":{"mode":"conditionally"}}`).EffectiveCondition)
 	require.Empty(t, patch(`{"match":null}`).EffectiveCondition)
 }
 
@@ -67,7 +68,7 @@ func TestFieldsAreRefused(t *testing.T) {
 		column                        int
 	}{
 		{"a regular expression", `"match":{"package":"re:ab[c"}`, "/match/package", "missing closing ]", 6},
-		{"a version", `"match":{"version":"[1.0,x)"}`, "/match/version", "no semantic version", 6},
+		{"a version", `"match":{"version":"[1.0,x)"}`, "/match/version", "is no version such as 1.2", 6},
 		{"a score", `"match":{"min_score":"high"}`, "/match/min_score", "must be a number", 0},
 		{"a score that is none", `"match":{"min_score":11}`, "/match/min_score", "0 to 10", 0},
 		{"projects", `"match":{"project_ids":["x"]}`, "/match/project_ids", "array of numbers", 0},
@@ -98,7 +99,7 @@ func TestWhyFieldsDoNotMatch(t *testing.T) {
 	for id, want := range map[string]string{
 		scored.ID: "the event has no score; the subscription asks for at least 7.5",
 		never.ID:  "the subscription's mode is never",
-		named.ID:  "the condition is false: pkg.name.glob('Other.*')",
+		named.ID:  "the condition is false: (pkg.published_name.glob('Other.*') || pkg.name.glob('Other.*'))",
 	} {
 		view := decode[evaluationView](t, b.ok(t, http.StatusOK, call{method: http.MethodPost, path: "/v1/conditions/evaluate", body: `{"subscription":"` + id +
 			`","event":{"type":"package.added","source":"me","scope":{"feed":"internal-utils"},"data":{"package":"MyCorp.CoolUtils","version":"1.0.0"}}}`}))

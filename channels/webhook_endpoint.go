@@ -257,7 +257,7 @@ func (c credentials) prepare(endpoint *webhookEndpoint, before webhookEndpoint) 
 	if endpoint.BasicAuth != nil && endpoint.BearerToken != "" {
 		f.wrong("bearer_token", "cannot be given together with basic_auth: a request has one Authorization")
 	}
-	endpoint.Headers = c.headers(before.Headers)
+	endpoint.Headers = c.headers(before.Headers, endpoint.BasicAuth != nil || endpoint.BearerToken != "")
 }
 
 // secret checks one value that goes into a header.
@@ -278,7 +278,9 @@ func (c credentials) secret(pointer, posted, stored string) string {
 	return posted
 }
 
-func (c credentials) headers(before map[string]string) map[string]string {
+// headers reads the endpoint's own. One of them may be an Authorization of any
+// scheme, unless the request is authorized with what has fields for it.
+func (c credentials) headers(before map[string]string, authorized bool) map[string]string {
 	f := c.form
 	raw := field[map[string]json.RawMessage](f, "headers", "an object of strings")
 	if len(raw) == 0 {
@@ -299,8 +301,8 @@ func (c credentials) headers(before map[string]string) map[string]string {
 		switch {
 		case !httpguts.ValidHeaderFieldName(name) || len(name) > maxHeaderNameBytes:
 			f.wrong(pointer, "is not a header's name")
-		case canonical == "Authorization":
-			f.wrong(pointer, "is set with bearer_token or basic_auth")
+		case canonical == "Authorization" && authorized:
+			f.wrong(pointer, "cannot be given together with bearer_token or basic_auth: a request has one Authorization")
 		case isReserved(name):
 			f.wrong(pointer, "is set by Carillon")
 		case seen[canonical]:

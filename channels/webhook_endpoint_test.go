@@ -67,7 +67,7 @@ func TestWebhookPrepareSaysWhereAndWhatIsWrong(t *testing.T) {
 		"a header with a line break":   {`{` + good + `,"headers":{"X-A":"marked\r\nX-B: v"}}`, "headers/X-A", "line breaks"},
 		"a header too long":            {`{` + good + `,"headers":{"X-A":"` + strings.Repeat("marked", 700) + `"}}`, "headers/X-A", "at most 4096 bytes"},
 		"a header twice":               {`{` + good + `,"headers":{"X-Team":"a","x-team":"b"}}`, "headers/x-team", "twice"},
-		"an Authorization header":      {`{` + good + `,"headers":{"authorization":"marked"}}`, "headers/authorization", "bearer_token or basic_auth"},
+		"an Authorization too many":    {`{` + good + `,"bearer_token":"t","headers":{"authorization":"marked"}}`, "headers/authorization", "together with bearer_token or basic_auth"},
 		"a webhook header":             {`{` + good + `,"headers":{"Webhook-Anything":"marked"}}`, "headers/Webhook-Anything", "set by Carillon"},
 		"a Host header":                {`{` + good + `,"headers":{"Host":"marked"}}`, "headers/Host", "set by Carillon"},
 		"a Content-Type header":        {`{` + good + `,"headers":{"content-type":"marked"}}`, "headers/content-type", "set by Carillon"},
@@ -137,6 +137,10 @@ func TestWebhookPrepareKeepsWhatIsStored(t *testing.T) {
 		"a header's mask under another name is refused": {
 			posted: `{` + url + `,"headers":{"X-Other":"•••• 1234"}}`, problem: "/endpoint/headers/X-Other: is not the mask",
 		},
+		"an Authorization of another scheme takes the place of a token": {
+			posted: `{` + url + `,"headers":{"Authorization":"Token t"}}`,
+			want:   defaults + url + `,"secret":"` + markedSecret + `","headers":{"Authorization":"Token t"}}`,
+		},
 		"a mask of another value is refused": {
 			posted: `{` + url + `,"bearer_token":"•••• 0000"}`, problem: "/endpoint/bearer_token: is not the mask",
 		},
@@ -174,6 +178,15 @@ func TestWebhookPrepareKeepsWhatIsStored(t *testing.T) {
 			require.JSONEq(t, tc.want, string(kept))
 		})
 	}
+}
+
+func TestWebhookRedactMasksAnAuthorization(t *testing.T) {
+	t.Parallel()
+	sender := webhook(t, safehttp.Policy{})
+	kept, _, err := sender.Prepare(json.RawMessage(`{"url":"https://hooks.example.com/x","secret":"`+markedSecret+`","headers":{"Authorization":"Splunk marked-token-1234"}}`), nil)
+	require.NoError(t, err)
+	require.Contains(t, string(sender.Redact(kept)), `"headers":{"Authorization":"•••• 1234"}`)
+	require.NotContains(t, string(sender.Redact(kept)), "marked")
 }
 
 func TestWebhookRedactShowsThePublicKey(t *testing.T) {

@@ -168,6 +168,10 @@ func TestWebhookSendsASignedRequest(t *testing.T) {
 			method: "GET", verifiers: []string{markedSecret},
 			headers: map[string]string{"Authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("user:pass:word"))},
 		},
+		"with an Authorization of another scheme": {
+			fields: `"secret":"` + markedSecret + `","headers":{"authorization":"Splunk marked-token"}`, method: "POST", verifiers: []string{markedSecret},
+			headers: map[string]string{"Authorization": "Splunk marked-token"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

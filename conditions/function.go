@@ -17,6 +17,7 @@ const (
 	functionIsSemver   = "is_semver"
 	functionSemverIn   = "semver_in"
 	functionSemverLess = "semver_less"
+	functionInInterval = "in_interval"
 )
 
 func functions() []cel.EnvOption {
@@ -62,6 +63,15 @@ func functions() []cel.EnvOption {
 		cel.Function(functionSemverLess,
 			cel.MemberOverload("string_semver_less_string", twoStrings, cel.BoolType,
 				cel.BinaryBinding(onStrings(func(a, b string) ref.Val { return types.Bool(versionLess(a, b)) })))),
+		cel.Function(functionInInterval,
+			cel.MemberOverload("string_in_interval_string", twoStrings, cel.BoolType,
+				cel.BinaryBinding(onStrings(func(version, versions string) ref.Val {
+					test, err := inInterval(versions)
+					if err != nil {
+						return types.WrapErr(err)
+					}
+					return types.Bool(test(version))
+				})))),
 	}
 }
 
@@ -108,6 +118,13 @@ func readOnce() []*interpreter.RegexOptimization {
 				return nil, err
 			}
 			return onText(call, func(version string) bool { return versionIn(version, constraint) }), nil
+		}},
+		{Function: functionInInterval, RegexIndex: 1, Factory: func(call interpreter.InterpretableCall, versions string) (interpreter.InterpretableCall, error) {
+			test, err := inInterval(versions)
+			if err != nil {
+				return nil, err
+			}
+			return onText(call, test), nil
 		}},
 	}
 }

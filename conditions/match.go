@@ -45,25 +45,29 @@ func MatchExpression(m carillon.Match) string {
 	}
 	var parts []string
 	if m.Package != "" {
-		parts = append(parts, textExpression(packageVariable(m.Package), m.Package))
+		// What the producer calls the package can differ from its purl, as
+		// acme/hello does from pkg:oci/hello.
+		parts = append(parts, "("+textExpression("pkg.published_name", m.Package)+" || "+
+			textExpression(packageVariable(m.Package), m.Package)+")")
 	}
 	if m.Version != "" {
 		parts = append(parts, versionExpression(m.Version))
 	}
 	if m.MinScore != nil {
-		parts = append(parts, "has(data.score) && double(data.score) >= "+strconv.FormatFloat(*m.MinScore, 'f', -1, 64))
+		parts = append(parts, "has(data.score) && data.score != null && double(data.score) >= "+strconv.FormatFloat(*m.MinScore, 'f', -1, 64))
 	}
 	if len(m.ProjectIDs) > 0 {
-		numbers := make([]string, len(m.ProjectIDs))
+		ids := make([]string, len(m.ProjectIDs))
 		for i, id := range m.ProjectIDs {
-			numbers[i] = strconv.FormatInt(id, 10)
+			ids[i] = celText(strconv.FormatInt(id, 10))
 		}
-		parts = append(parts, "has(data.project_id) && data.project_id in ["+strings.Join(numbers, ", ")+"]")
+		// Some tools write ids as texts.
+		parts = append(parts, "has(data.project_id) && data.project_id != null && string(data.project_id) in ["+strings.Join(ids, ", ")+"]")
 	}
 	return strings.Join(parts, " && ")
 }
 
-// packageVariable is what a package's pattern is held against: its name, and
+// packageVariable is what of the purl a package's pattern is held against: the name, and
 // with its namespace where the pattern has a slash, as in "@angular/*".
 func packageVariable(pattern string) string {
 	if strings.Contains(pattern, "/") {
@@ -80,10 +84,10 @@ func textExpression(variable, pattern string) string {
 }
 
 func versionExpression(pattern string) string {
-	const version = "pkg.version"
-	switch r, is := readInterval(pattern); {
+	const version = "pkg.published_version"
+	switch _, is := readInterval(pattern); {
 	case is:
-		return r.expression(version)
+		return version + ".in_interval(" + celText(pattern) + ")"
 	case isRange(pattern):
 		return version + ".semver_in(" + celText(pattern) + ")"
 	}
@@ -92,63 +96,6 @@ func versionExpression(pattern string) string {
 
 // isRange reports whether a version's pattern is a range as semver_in reads it.
 func isRange(pattern string) bool { return strings.ContainsAny(pattern[:1], "<>=^~!") }
-
-// interval is a range of versions as NuGet writes it.
-// https://learn.microsoft.com/en-us/nuget/concepts/package-versioning#version-ranges
-type interval struct {
-	low, high          string // empty where it is open
-	withLow, withHigh  bool
-	lowAt, highAt, end int    // columns, from 1
-	wrong              string // what is not as it must be
-}
-
-// readInterval reads a pattern that begins with a bracket; it reports false for
-// every other.
-func readInterval(pattern string) (r interval, is bool) {
-	if pattern == "" || pattern[0] != '[' && pattern[0] != '(' {
-		return r, false
-	}
-	last := pattern[len(pattern)-1]
-	r.withLow, r.withHigh, r.end = pattern[0] == '[', last == ']', len(pattern)
-	if len(pattern) < 2 || last != ']' && last != ')' {
-		r.wrong = "an interval ends with ] or ): [1.0,2.0)"
-		return r, true
-	}
-	low, high, two := strings.Cut(pattern[1:len(pattern)-1], ",")
-	if !two {
-		high = low
-		if !r.withLow || !r.withHigh || strings.TrimSpace(low) == "" {
-			r.wrong = "an interval has two ends, as [1.0,2.0), or one version in square brackets, as [1.0]"
-		}
-	}
-	r.low, r.high = strings.TrimSpace(low), strings.TrimSpace(high)
-	r.lowAt, r.highAt = 2, 2
-	if two {
-		r.highAt = len(low) + 3
-	}
-	return r, true
-}
-
-// expression holds a version against the interval by the order of versions, so
-// that pre-releases are in it where they belong.
-func (r interval) expression(version string) string {
-	parts := []string{version + ".is_semver()"}
-	if r.low != "" {
-		if r.withLow {
-			parts = append(parts, "!"+version+".semver_less("+celText(r.low)+")")
-		} else {
-			parts = append(parts, celText(r.low)+".semver_less("+version+")")
-		}
-	}
-	if r.high != "" {
-		if r.withHigh {
-			parts = append(parts, "!"+celText(r.high)+".semver_less("+version+")")
-		} else {
-			parts = append(parts, version+".semver_less("+celText(r.high)+")")
-		}
-	}
-	return strings.Join(parts, " && ")
-}
 
 // celText writes a text as a literal. Control characters never get here.
 func celText(text string) string {
@@ -223,9 +170,6 @@ func checkVersion(pattern string) (detail string, column int) {
 		return "", 0
 	}
 	if r, is := readInterval(pattern); is {
-		if r.wrong != "" {
-			return r.wrong, r.end
-		}
 		return r.check()
 	}
 	if isRange(pattern) {
@@ -235,19 +179,4 @@ func checkVersion(pattern string) (detail string, column int) {
 		return "", 0
 	}
 	return checkPattern(pattern)
-}
-
-func (r interval) check() (detail string, column int) {
-	low, lowErr := semver.NewVersion(r.low)
-	if r.low != "" && lowErr != nil {
-		return strconv.Quote(r.low) + " is no semantic version", r.lowAt
-	}
-	high, highErr := semver.NewVersion(r.high)
-	if r.high != "" && highErr != nil {
-		return strconv.Quote(r.high) + " is no semantic version", r.highAt
-	}
-	if r.low != "" && r.high != "" && (high.LessThan(low) || high.Equal(low) && (!r.withLow || !r.withHigh)) {
-		return "no version is in this interval", 1
-	}
-	return "", 0
 }

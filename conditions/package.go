@@ -1,6 +1,7 @@
 package conditions
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 
@@ -16,6 +17,9 @@ import (
 type packageInfo struct {
 	kind, namespace, name, version, subpath string
 	qualifiers                              map[string]string
+	// publishedName and publishedVersion are what the producer calls them; what
+	// it does not say is the purl's.
+	publishedName, publishedVersion string
 }
 
 // fullName is the name as people write it: "@angular/core".
@@ -30,6 +34,17 @@ func (p *packageInfo) fullName() string {
 // (https://github.com/package-url/purl-spec), or, where it is none, what data
 // says in the keys that the catalog's package events have.
 func packageOf(e carillon.Event, data map[string]any) *packageInfo {
+	text := func(key string) string {
+		value, _ := data[key].(types.String)
+		return string(value)
+	}
+	p := readPackage(e, text)
+	p.publishedName = cmp.Or(text("package"), p.fullName())
+	p.publishedVersion = cmp.Or(text("version"), p.version)
+	return p
+}
+
+func readPackage(e carillon.Event, text func(key string) string) *packageInfo {
 	if strings.HasPrefix(e.Subject, "pkg:") && len(e.Subject) <= MaxStringBytes {
 		if purl, err := packageurl.FromString(e.Subject); err == nil {
 			return &packageInfo{
@@ -37,10 +52,6 @@ func packageOf(e carillon.Event, data map[string]any) *packageInfo {
 				subpath: purl.Subpath, qualifiers: purl.Qualifiers.Map(),
 			}
 		}
-	}
-	text := func(key string) string {
-		value, _ := data[key].(types.String)
-		return string(value)
 	}
 	return &packageInfo{
 		kind: text("package_type"), namespace: text("group"), name: text("package"), version: text("version"),
@@ -51,7 +62,8 @@ func packageOf(e carillon.Event, data map[string]any) *packageInfo {
 var packageType = cel.ObjectType("carillon.Package")
 
 // packageFieldNames has the fields of pkg in the order of a purl.
-var packageFieldNames = []string{"type", "namespace", "name", "full_name", "version", "qualifiers", "subpath"}
+var packageFieldNames = []string{"type", "namespace", "name", "full_name", "version", "qualifiers", "subpath", "published_name",
+	"published_version"}
 
 var packageFields = map[string]*types.FieldType{
 	"type":      stringField(func(p *packageInfo) string { return p.kind }),
@@ -60,6 +72,10 @@ var packageFields = map[string]*types.FieldType{
 	"full_name": stringField((*packageInfo).fullName),
 	"version":   stringField(func(p *packageInfo) string { return p.version }),
 	"subpath":   stringField(func(p *packageInfo) string { return p.subpath }),
+
+	"published_name":    stringField(func(p *packageInfo) string { return p.publishedName }),
+	"published_version": stringField(func(p *packageInfo) string { return p.publishedVersion }),
+
 	"qualifiers": {
 		Type:    cel.MapType(cel.StringType, cel.StringType),
 		IsSet:   func(target any) bool { p, ok := target.(*packageInfo); return ok && len(p.qualifiers) > 0 },

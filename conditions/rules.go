@@ -163,6 +163,11 @@ func (env *Environment) checkCall(tree *ast.AST, e ast.Expr, issues *cel.Issues)
 			}
 			return nil
 		})
+	case functionInInterval:
+		env.checkLiteral(call, true, issues, func(text string) error {
+			_, err := inInterval(text)
+			return err
+		})
 	case functionSemverLess:
 		env.checkLiteral(call, false, issues, func(text string) error {
 			if _, err := semver.NewVersion(text); err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"html/template"
 	"slices"
 	"strings"
 	"time"
@@ -40,8 +39,8 @@ const (
 // Template is a compiled template. It is safe for concurrent use.
 type Template struct {
 	parts []part
-	// page is a template of HTML, in which the n-th expression is ".n".
-	page *template.Template
+	// page is set for HTML, in the place of parts.
+	page *page
 }
 
 // part is text as it is written or, where expression is set, what that makes.
@@ -51,8 +50,12 @@ type part struct {
 	// alone says that the value is all that stands at its place in a JSON
 	// document, and keeps its type; else it is inside of a string.
 	alone bool
-	// mode is how the value is escaped.
-	mode Mode
+	// mode is how the value is escaped, unless escape is set.
+	mode   Mode
+	escape func(string) string
+	// page is set for a string of HTML in a JSON document, which stands within
+	// its quotes.
+	page *page
 }
 
 // expression is one ${…}.
@@ -104,7 +107,7 @@ func (t *Template) Render(ctx context.Context, in *Input) ([]byte, error) {
 	out := &output{}
 	var err error
 	if t.page != nil {
-		err = t.renderPage(limited, in, out)
+		err = t.page.write(limited, in, out, new(uint64))
 	} else {
 		err = t.render(limited, in, out)
 	}
@@ -123,6 +126,16 @@ func (t *Template) Render(ctx context.Context, in *Input) ([]byte, error) {
 func (t *Template) render(ctx context.Context, in *Input, out *output) error {
 	var spent uint64
 	for _, p := range t.parts {
+		if p.page != nil {
+			var inner output
+			if err := p.page.write(ctx, in, &inner, &spent); err != nil {
+				return err
+			}
+			if err := out.text(unquoted(inner.String())); err != nil {
+				return err
+			}
+			continue
+		}
 		if p.expression == nil {
 			if err := out.text(p.text); err != nil {
 				return err
@@ -143,6 +156,9 @@ func (t *Template) render(ctx context.Context, in *Input, out *output) error {
 // write writes a value where it stands.
 func (p part) write(out *output, value any) error {
 	escape := escapes[p.mode]
+	if p.escape != nil {
+		escape = p.escape
+	}
 	if p.mode.json() && p.alone {
 		return out.json(value, escape)
 	}
@@ -151,8 +167,7 @@ func (p part) write(out *output, value any) error {
 		return err
 	}
 	if p.mode.json() {
-		quoted := quote(text)
-		text = quoted[1 : len(quoted)-1]
+		text = unquoted(text)
 	}
 	return out.text(text)
 }
@@ -161,7 +176,7 @@ func (p part) write(out *output, value any) error {
 // of its own where there are lines.
 func escapedText(value any, mode Mode, escape func(string) string) (string, error) {
 	between := ", "
-	if slices.Contains([]Mode{Text, Slack, HTML, XML}, mode) {
+	if slices.Contains([]Mode{Text, Slack, Markdown, HTML, XML}, mode) {
 		between = "\n"
 	}
 	if escape == nil {
@@ -179,40 +194,6 @@ func escapedText(value any, mode Mode, escape func(string) string) (string, erro
 	}
 	return escape(text), nil
 }
-
-// renderPage has html/template write the values, which escapes each for where
-// it stands: text, attribute, URL, script or style.
-func (t *Template) renderPage(ctx context.Context, in *Input, out *output) error {
-	var spent uint64
-	var values []string
-	size := 0
-	for _, p := range t.parts {
-		if p.expression == nil {
-			continue
-		}
-		value, err := p.expression.value(ctx, in, &spent)
-		if err != nil {
-			return err
-		}
-		text, err := escapedText(value, HTML, nil)
-		if err != nil {
-			return p.expression.fail(err)
-		}
-		if size += len(text); size > MaxRenderedBytes {
-			return p.expression.fail(errTooLarge)
-		}
-		values = append(values, text)
-	}
-	err := t.page.Execute(limitedWriter{out}, values)
-	if errors.Is(err, errTooLarge) {
-		return errTooLarge
-	}
-	return err
-}
-
-type limitedWriter struct{ out *output }
-
-func (w limitedWriter) Write(b []byte) (int, error) { return len(b), w.out.text(string(b)) }
 
 // value evaluates the expression; spent counts the cost of all expressions.
 func (e *expression) value(ctx context.Context, in *Input, spent *uint64) (any, error) {

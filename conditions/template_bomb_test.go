@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -71,6 +72,8 @@ func TestTemplateBombsAreRefusedOrStopped(t *testing.T) {
 func FuzzTemplateValues(f *testing.F) {
 	for _, seed := range []string{
 		hostile, `"`, `\`, `\"`, `","x":"`, "</script><script>alert(1)</script>", "<!--", "]]>", "\n\n", "\r\nX-Evil: 1", "${actor}", "$${x}",
+		"!channel", "@U123", "#C1", "!subteam^S1", "https://e.example.com/>|<!here>", "https://e.example.com/?a|b", "HTTPS://x", "mailto:a@b|c>",
+		"[x](javascript:y)", "    code", "1. x", "- x", "](https://e.example.com) [", "**x**", "`x`", "a+b",
 		"<!channel>", "&lt;!channel&gt;", "{{.}}", "\u2028", "\u0085", "%0d%0a", "a&b=c", "../..", "?", "#", "' onload='x", "javascript:x", "\x00", "🎉",
 	} {
 		f.Add(seed)
@@ -90,6 +93,10 @@ func FuzzTemplateValues(f *testing.F) {
 	}
 	text := compile(conditions.Text, "one ${data.v}\ntwo ${[data.v, 'x']}\n")
 	slack := compile(conditions.Slack, "one ${data.v}\n")
+	links := compile(conditions.Slack, "<${data.v}|x> <https://h.example.com/${data.v}|y ${data.v}> <${data.v}>")
+	jsonLinks := compile(conditions.JSONSlack, `["<${data.v}|x> <https://h.example.com/${data.v}|y ${data.v}> <${data.v}>"]`)
+	htmlStrings := compile(conditions.JSONHTML, `["<p id=${data.v}>${data.v}</p><script>var s = ${data.v}</script><a href=\"${data.v}\">z</a>"]`)
+	markdown := compile(conditions.Markdown, "x ${data.v}\n\n${data.v}\n\n[y](${data.v}) z\n")
 	header := compile(conditions.Header, "v=${data.v};")
 	form := compile(conditions.Form, "a=${data.v}&b=2")
 	page := compile(conditions.HTML, `<p id="a" title="${data.v}">${data.v}</p><script>var s = ${data.v}</script><a href="/x?q=${data.v}">z</a>`)
@@ -126,6 +133,18 @@ func FuzzTemplateValues(f *testing.F) {
 		if got := write(slack); strings.Count(got, "\n") != 1 || strings.ContainsAny(got, "<>") {
 			t.Fatalf("%q: %q", value, got)
 		}
+		if got := write(links); !slackLinks.MatchString(got) {
+			t.Fatalf("%q: %q", value, got)
+		}
+		if got := oneString(t, write(jsonLinks)); got != write(links) {
+			t.Fatalf("%q: %q", value, got)
+		}
+		if got := oneString(t, write(htmlStrings)); elements(got) != "p id /p script /script a href /a" || scriptLink.MatchString(got) {
+			t.Fatalf("%q: %q", value, got)
+		}
+		if got := write(markdown); strings.Count(got, "\n") != 5 || wildMarkdown.MatchString(got) || !markdownLink.MatchString(got) {
+			t.Fatalf("%q: %q", value, got)
+		}
 		if strings.ContainsFunc(write(header), unicode.IsControl) {
 			t.Fatalf("%q: %q", value, write(header))
 		}
@@ -146,6 +165,27 @@ func FuzzTemplateValues(f *testing.F) {
 			}
 		}
 	})
+}
+
+var (
+	// Three links, of which a value can be the address, a piece of it or the label.
+	slackLinks = regexp.MustCompile(`(?i)^<(about:invalid|(https?://|mailto:)[^<>|]*)\|x> <https://h\.example\.com/[^<>|]*\|y [^<>]*> ` +
+		`<(about:invalid|(https?://|mailto:)[^<>|]*)>$`)
+	scriptLink = regexp.MustCompile(`(?i)href="\s*javascript:`)
+	// Markup, or what may begin an entity that is none of ours.
+	wildMarkdown = regexp.MustCompile(`<|&(?:[^la#]|$)`)
+	// The template's own link, which a value can neither end nor leave.
+	markdownLink = regexp.MustCompile(`(?i)\n\n\[y\]\((about:invalid|(https?://|mailto:)[^\s()<>\\]*)\) z\n$`)
+)
+
+// oneString reads a list of one string.
+func oneString(t *testing.T, document string) string {
+	t.Helper()
+	var list []string
+	if err := json.Unmarshal([]byte(document), &list); err != nil || len(list) != 1 {
+		t.Fatalf("%v %q", err, document)
+	}
+	return list[0]
 }
 
 func checkDocument(t *testing.T, mode conditions.Mode, written, value string) {

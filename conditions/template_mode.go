@@ -13,8 +13,8 @@ type Mode string
 // The modes. JSON is a document whose strings may hold expressions; JSONSlack
 // is one whose strings Slack reads as mrkdwn, JSONHTML one whose strings
 // somebody shows as HTML. Text is plain text, in which a value stays on its
-// line; Slack is text for Slack, in which a value is neither link nor mention.
-// HTML is a page, or a piece of one; XML is a document. Form is percent-encoded, for a query or a form; Path is
+// line; Slack is text for Slack, in which a value is neither link nor mention;
+// Markdown is text in which it is nothing but text. HTML is a page, or a piece of one; XML is a document. Form is percent-encoded, for a query or a form; Path is
 // a piece of a URL's path; Header is the value of a header.
 const (
 	JSON      Mode = "json"
@@ -22,6 +22,7 @@ const (
 	JSONHTML  Mode = "json-html"
 	Text      Mode = "text"
 	Slack     Mode = "slack"
+	Markdown  Mode = "markdown"
 	HTML      Mode = "html"
 	XML       Mode = "xml"
 	Form      Mode = "form"
@@ -32,12 +33,14 @@ const (
 func (m Mode) json() bool { return m == JSON || m == JSONSlack || m == JSONHTML }
 
 // escapes has what each mode makes of a value's text. HTML is not here: what a
-// value may be depends on where in the page it stands; see [Template.renderPage].
+// value may be depends on where in the page it stands; see [page.write]. Of
+// JSONHTML it is for values that are all of a string.
 var escapes = map[Mode]func(string) string{
 	JSONSlack: func(s string) string { return oneLine(escapeSlack(s)) },
-	JSONHTML:  htmlText.Replace,
+	JSONHTML:  htmlPiece.Replace,
 	XML:       escapeXML,
 	Text:      oneLine,
+	Markdown:  escapeMarkdown,
 	Slack:     func(s string) string { return oneLine(escapeSlack(s)) },
 	Form:      url.QueryEscape,
 	Path:      url.PathEscape,
@@ -51,6 +54,8 @@ func escapeSlack(s string) string { return slackText.Replace(s) }
 var (
 	slackText = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 	htmlText  = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;")
+	// htmlPiece is what html/template makes of a text between tags.
+	htmlPiece = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&#34;", "'", "&#39;", "+", "&#43;")
 )
 
 // oneLine makes spaces of line breaks and other control characters: what comes

@@ -102,6 +102,12 @@ func quote(s string) string {
 	return string(bytes.TrimSuffix(out.Bytes(), []byte("\n")))
 }
 
+// unquoted is what stands between the quotes of a string in JSON.
+func unquoted(s string) string {
+	quoted := quote(s)
+	return quoted[1 : len(quoted)-1]
+}
+
 func (o *output) object(keys []string, get func(string) any, escape func(string) string) error {
 	if err := o.text("{"); err != nil {
 		return err

@@ -2,9 +2,7 @@ package conditions
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"html/template"
 	"slices"
 	"strings"
 	"sync"
@@ -105,7 +103,7 @@ func (t *Templates) Compile(s Source, patterns []string) (compiled *Template, er
 	}
 	result := &Template{parts: c.parts}
 	if len(c.problems) == 0 && s.Mode == HTML {
-		result.page = c.page()
+		result.page = c.page(c.parts, func(line int) carillon.Problem { return carillon.Problem{Line: line, Column: 1} })
 	}
 	if len(c.problems) > 0 {
 		return nil, templateError(c.problems[:min(len(c.problems), maxProblems)]...)
@@ -177,7 +175,7 @@ func lineAndColumn(text string, offset int) (line, column int) {
 
 // literal adds text as it is written.
 func (c *compiler) literal(text string) {
-	if n := len(c.parts); n > 0 && c.parts[n-1].expression == nil {
+	if n := len(c.parts); n > 0 && c.parts[n-1].expression == nil && c.parts[n-1].page == nil {
 		c.parts[n-1].text += text
 		return
 	}
@@ -198,21 +196,39 @@ func (c *compiler) text(text string, at func(offset int) carillon.Problem, inJSO
 	if inJSON && !alone {
 		c.literal(`"`)
 	}
-	for _, p := range pieces {
+	before := len(c.parts)
+	if inJSON && !alone && c.source.Mode == JSONHTML {
+		c.parts = append(c.parts, part{}) // keeps the literals before and within apart
+	}
+	var link slackLink
+	for i, p := range pieces {
 		switch {
 		case p.expression:
 			locate := func(line, column int) carillon.Problem {
 				return at(p.offset + offsetOf(p.text, line, column))
 			}
-			if e := c.expression(p.text, locate); e != nil {
-				c.parts = append(c.parts, part{expression: e, alone: alone, mode: c.source.Mode})
+			var escape func(string) string
+			if c.source.Mode == Slack || c.source.Mode == JSONSlack {
+				var ok bool
+				if escape, ok = link.value(); !ok {
+					c.wrong(at(p.offset-len(opening)), "${…} can stand in a link of Slack's, <https://…|…>, not after \"<%s\": write a mention out, and a plain < as &lt;", link.literal)
+				}
+			} else if c.source.Mode == Markdown && i > 0 {
+				escape = inMarkdown(pieces[i-1].text)
 			}
-		case inJSON:
-			quoted := quote(p.text)
-			c.literal(quoted[1 : len(quoted)-1])
+			if e := c.expression(p.text, locate); e != nil {
+				c.parts = append(c.parts, part{expression: e, alone: alone, mode: c.source.Mode, escape: escape})
+			}
+		case inJSON && c.source.Mode != JSONHTML:
+			link.text(p.text)
+			c.literal(unquoted(p.text))
 		default:
+			link.text(p.text)
 			c.literal(p.text)
 		}
+	}
+	if inJSON && !alone && c.source.Mode == JSONHTML {
+		c.htmlString(before, func(line int) carillon.Problem { return at(offsetOf(text, line, 1)) })
 	}
 	if inJSON && !alone {
 		c.literal(`"`)
@@ -259,43 +275,4 @@ func (c *compiler) expression(text string, at locator) *expression {
 	}
 	path, asText := pathOf(tree.Expr())
 	return &expression{program: program, tree: tree, path: path, asText: asText, at: at}
-}
-
-// Delimiters of the actions that stand for expressions in a page: characters
-// that no page has.
-const (
-	leftDelimiter  = "\x01"
-	rightDelimiter = "\x02"
-)
-
-// page makes a template of html/template, which knows where each value stands.
-func (c *compiler) page() *template.Template {
-	var text strings.Builder
-	n := 0
-	for _, p := range c.parts {
-		if p.expression == nil {
-			if i := strings.IndexAny(p.text, leftDelimiter+rightDelimiter); i >= 0 {
-				c.wrong(carillon.Problem{Line: 1, Column: 1}, "the template holds a control character")
-				return nil
-			}
-			text.WriteString(p.text)
-			continue
-		}
-		fmt.Fprintf(&text, "%sindex . %d%s", leftDelimiter, n, rightDelimiter)
-		n++
-	}
-	page, err := template.New("template").Delims(leftDelimiter, rightDelimiter).Parse(text.String())
-	if err == nil {
-		// The first execution finds places in which no value can be safe.
-		err = page.Execute(limitedWriter{&output{}}, make([]string, n))
-	}
-	if err != nil {
-		at, detail := carillon.Problem{Line: 1, Column: 1}, err.Error()
-		if unsafe, ok := errors.AsType[*template.Error](err); ok {
-			at.Line, detail = max(unsafe.Line, 1), unsafe.Description
-		}
-		c.wrong(at, "a value cannot stand here in HTML: %s", detail)
-		return nil
-	}
-	return page
 }

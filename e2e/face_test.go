@@ -49,7 +49,7 @@ func TestAWebhookManagedAsCodeScoringsAre(t *testing.T) {
 	sub := page.Items[0]
 	require.Equal(t, "codescoring", sub.Profile)
 	require.Equal(t, &carillon.Batch{Window: carillon.Duration(5 * time.Second), Max: 100}, sub.Batch)
-	require.Equal(t, "has(data.project_id) && data.project_id in [7]", sub.EffectiveCondition)
+	require.Equal(t, "has(data.project_id) && data.project_id != null && string(data.project_id) in ['7']", sub.EffectiveCondition)
 
 	// Any other behaviour is a profile away; this one takes a 404 for permanent,
 	// and gathers nothing.

@@ -94,7 +94,7 @@ func (cloudEvents) Render(r Request) (Payload, error) {
 // Content-Type.
 func (a attributes) headers() []Header {
 	headers := []Header{
-		{"ce-specversion", a.SpecVersion}, {"ce-id", a.ID}, {"ce-source", a.Source}, {"ce-type", a.Type},
+		{"ce-specversion", a.SpecVersion}, {"ce-id", inHeader(a.ID)}, {"ce-source", inHeader(a.Source)}, {"ce-type", inHeader(a.Type)},
 		{"ce-time", a.Time.Format(time.RFC3339Nano)},
 	}
 	for _, h := range []Header{{"ce-subject", a.Subject}, {"ce-actor", a.Actor}, {"ce-carillonscope", a.Scope}} {

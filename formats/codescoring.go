@@ -92,7 +92,7 @@ type (
 		VulnerabilitiesCount *json.Number `json:"vulnerabilities_count"`
 		DependenciesCount    *json.Number `json:"dependencies_count"`
 		// AnalysisID came later, without a name on the page: left out where unknown.
-		AnalysisID *json.Number `json:"analysis_id,omitempty"`
+		AnalysisID any `json:"analysis_id,omitempty"`
 	}
 
 	codeScoringFailure struct {
@@ -106,7 +106,13 @@ func codeScoringPayload(eventType string, data fields) any {
 	image := codeScoringImage{codeScoringImageID{data.integer("container_image_id")}, data.text("container_image_name")}
 	repository := codeScoringRepository{project, data.text("repo_url"), data.text("repo_ref_name")}
 	failure := codeScoringFailure{data.text("error")}
-	counts := codeScoringCounts{data.integer("vulnerabilities_count"), data.integer("dependencies_count"), data.integer("analysis_id")}
+	counts := codeScoringCounts{
+		VulnerabilitiesCount: data.integer("vulnerabilities_count"), DependenciesCount: data.integer("dependencies_count"),
+	}
+	switch id := data["analysis_id"].(type) {
+	case string, json.Number:
+		counts.AnalysisID = id
+	}
 	switch eventType {
 	case "sca.policy_triggered":
 		return struct {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"mime"
 	"slices"
 	"strings"
 
@@ -41,6 +40,7 @@ func (custom) Describe() Description {
 				Name: "escape", Values: []string{"none", "html", "slack"}, Default: "none",
 				Text: "What shows the text, or the strings of the JSON, to people: values are escaped for it, too.",
 			},
+			{Name: "proget_content", Text: "The OtterScript that content was made of, for ProGet's webhook API to show; it is not sent."},
 		},
 	}
 }
@@ -112,7 +112,7 @@ func readCustom(raw json.RawMessage) (conditions.Source, string, error) {
 	if raw != nil && (json.Unmarshal(raw, &given) != nil || given == nil) {
 		return conditions.Source{}, "", carillon.Invalid(optionsPointer, "must be an object")
 	}
-	known := []string{"content", "content_type", "escape"}
+	known := []string{"content", "content_type", "escape", "proget_content"}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(known, name) {
 			wrong(name, "is no option of the format; there are %s", strings.Join(known, ", "))
@@ -126,6 +126,7 @@ func readCustom(raw json.RawMessage) (conditions.Source, string, error) {
 	}
 	text("content_type", &options.ContentType)
 	text("escape", &options.Escape)
+	text("proget_content", new(string))
 	source, contentType := options.source(wrong)
 	if len(problems) > 0 {
 		return conditions.Source{}, "", &carillon.Error{
@@ -148,12 +149,16 @@ func (o customOptions) source(wrong func(name, format string, args ...any)) (con
 	switch {
 	case contentType == "" && source.Value:
 		contentType = jsonType
+	case contentType == "" && strings.ContainsAny(firstOf(source.Text), "{["):
+		wrong("content_type", "is required for a text that begins like JSON: application/json, or text/plain for a text")
+		return source, ""
 	case contentType == "":
 		contentType = textType
 	}
 	var ok bool
 	if source.Mode, ok = modeOf(contentType); !ok {
-		wrong("content_type", "must be application/json, text/plain, text/html, application/xml or application/x-www-form-urlencoded, in UTF-8")
+		wrong("content_type", "must be application/json, text/plain, text/markdown, text/html, application/xml or "+
+			"application/x-www-form-urlencoded, in UTF-8")
 		return source, ""
 	}
 	if source.Value && source.Mode != conditions.JSON {
@@ -168,25 +173,33 @@ func (o customOptions) source(wrong func(name, format string, args ...any)) (con
 	return source, contentType
 }
 
+// firstOf is the first character of a text that is no white space.
+func firstOf(text string) string {
+	text = strings.TrimSpace(text)
+	return text[:min(1, len(text))]
+}
+
 // modeOf returns how values are escaped in a payload of the media type.
 func modeOf(contentType string) (conditions.Mode, bool) {
-	media, parameters, err := mime.ParseMediaType(contentType)
-	charset := strings.ToLower(parameters["charset"])
-	if err != nil || len(contentType) > maxContentTypeBytes || charset != "" && charset != "utf-8" ||
-		strings.ContainsAny(contentType, "\r\n") {
+	media, ok := readMediaType(contentType)
+	if !ok {
 		return "", false
 	}
 	switch {
 	case media == jsonType || media == "text/json" || strings.HasSuffix(media, "+json"):
 		return conditions.JSON, true
-	case media == "text/html":
+	case media == "text/html" || media == "application/xhtml+xml":
 		return conditions.HTML, true
+	case media == "image/svg+xml": // scripts in it run
+		return "", false
 	case media == "text/xml" || media == "application/xml" || strings.HasSuffix(media, "+xml"):
 		return conditions.XML, true
 	case media == "application/x-www-form-urlencoded":
 		return conditions.Form, true
-	case media == "text/plain" || media == "text/markdown":
+	case media == "text/plain":
 		return conditions.Text, true
+	case media == "text/markdown":
+		return conditions.Markdown, true
 	default:
 		return "", false
 	}

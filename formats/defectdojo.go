@@ -55,8 +55,8 @@ func (f defectDojo) Render(r Request) (Payload, error) {
 // The parts of DefectDojo's bodies.
 type (
 	defectDojoBase struct {
-		Description *string         `json:"description"`
-		Title       *string         `json:"title"`
+		Description string          `json:"description"`
+		Title       string          `json:"title"`
 		User        *defectDojoUser `json:"user"`
 		URLUI       *string         `json:"url_ui,omitempty"`
 		URLAPI      *string         `json:"url_api,omitempty"`
@@ -170,14 +170,15 @@ func defectDojoBody(eventType string, data fields) any {
 	}
 }
 
-// readBase takes a ping's message for its description.
+// readBase leaves texts that are not known empty, of which DefectDojo has none
+// that is null; it takes a ping's message for its description.
 func readBase(data fields) defectDojoBase {
 	base := defectDojoBase{
-		Description: data.text("description"), Title: data.text("title"), User: readUser(data, "user"),
+		Description: data.filled("description"), Title: data.filled("title"), User: readUser(data, "user"),
 		URLUI: data.text("url_ui"), URLAPI: data.text("url_api"), Disclaimer: data.text("disclaimer"),
 	}
-	if base.Description == nil {
-		base.Description = data.text("message")
+	if base.Description == "" {
+		base.Description = data.filled("message")
 	}
 	return base
 }

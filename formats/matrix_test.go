@@ -84,6 +84,48 @@ func TestCloudEventsSourcesAreReferences(t *testing.T) {
 	}
 }
 
+func TestCloudEventsSourcesArePercentEncodedInHeaders(t *testing.T) {
+	t.Parallel()
+	event := types.Types()[0].Example
+	event.Source = "my registry"
+	payload, err := lookup(t, "cloudevents").Render(formats.Request{Event: event, Options: json.RawMessage(`{"mode":"binary"}`)})
+	require.NoError(t, err)
+	require.Contains(t, payload.Headers, formats.Header{Name: "ce-source", Value: "my%2520registry"})
+	text, err := sources.StructuredCloudEvent(headerOf(lookup(t, "cloudevents"), payload), payload.Body)
+	require.NoError(t, err)
+	value, err := strict.Decode(text)
+	require.NoError(t, err)
+	require.Equal(t, "my%20registry", strict.Member(value, "source"))
+}
+
+func TestAnAnalysisIDIsWrittenAsItIs(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{`"a-1"`, `"7"`, `7`} {
+		payload, err := lookup(t, "codescoring").Render(formats.Request{Event: carillon.Event{
+			Type: "analysis.project_sca_finished", Data: json.RawMessage(`{"analysis_id":` + id + `}`),
+		}})
+		require.NoError(t, err)
+		require.Contains(t, string(payload.Body), `"analysis_id":`+id)
+	}
+}
+
+func TestAVulnerabilityOfOnePackageHasOneEntryInProGetsFormat(t *testing.T) {
+	t.Parallel()
+	for data, want := range map[string]string{
+		`{"package":"A","version":"1.0","package_type":"nuget"}`: `{"packages":[{"Name":"nuget:A","AffectedVersions":"1.0"}],`,
+		`{"package":"A"}`:                        `{"packages":[{"Name":"A","AffectedVersions":""}],`,
+		`{"package":"A","affected_packages":[]}`: `{"packages":[],`,
+		`{}`:                                     `{"packages":[],`,
+	} {
+		payload, err := lookup(t, "proget").Render(formats.Request{
+			Event: carillon.Event{Type: "sca.vulnerability_detected", Data: json.RawMessage(data)}, Options: json.RawMessage(`{"content_type":"text/json"}`),
+		})
+		require.NoError(t, err)
+		require.Equal(t, want, string(payload.Body)[:len(want)])
+		require.Equal(t, "text/json", payload.ContentType)
+	}
+}
+
 func TestOptionsAreChecked(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
@@ -96,6 +138,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		{"myget", `{"content/type":1}`, "/format_options/content~1type", "is no option of the format; there is content_type"},
 		{"cloudevents", `{"mode":"batch"}`, "/format_options/mode", "must be one of structured, binary"},
 		{"proget", `"x"`, "/format_options", "must be an object"},
+		{"proget", `{"content_type":"json"}`, "/format_options/content_type", "must be a media type, in UTF-8"},
+		{"proget", `{"content_type":"text/plain\r\nX: 1"}`, "/format_options/content_type", "must be a media type, in UTF-8"},
 		{"codescoring", `{"token":"x"}`, "/format_options/token", "is no option: the format has none"},
 		{"defectdojo", `{"a":1}`, "/format_options/a", "is no option: the format has none"},
 	} {

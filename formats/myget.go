@@ -177,6 +177,9 @@ func readPackage(data fields) myGetPackage {
 		nuGet := "NuGet" // the one ecosystem whose case MyGet's page shows
 		kind = &nuGet
 	}
+	if name := data.text("package_type_name"); name != nil && kind != nil && strings.EqualFold(*name, *kind) {
+		kind = name // as MyGet itself wrote it
+	}
 	return myGetPackage{PackageType: kind, PackageIdentifier: data.text("package"), PackageVersion: data.text("version")}
 }
 

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"mime"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/carillon-dev/carillon"
 )
@@ -13,7 +15,7 @@ import (
 // optionsPointer is where a subscription's options are.
 const optionsPointer = "/format_options"
 
-// chosen reads options of which each is one of a few words, and returns them
+// chosen reads options of which each is one of a few words, or else a media type, and returns them
 // with the defaults filled in.
 func chosen(options []Option, raw json.RawMessage) (map[string]string, error) {
 	values := map[string]string{}
@@ -46,11 +48,27 @@ func choose(options []Option, values map[string]string, name string, raw json.Ra
 		return noSuchOption(options)
 	}
 	var value string
-	if err := json.Unmarshal(raw, &value); err != nil || !slices.Contains(options[i].Values, value) {
+	err := json.Unmarshal(raw, &value)
+	if options[i].Values == nil {
+		if _, ok := readMediaType(value); err != nil || !ok {
+			return "must be a media type, in UTF-8"
+		}
+		values[name] = value
+		return ""
+	}
+	if err != nil || !slices.Contains(options[i].Values, value) {
 		return "must be one of " + strings.Join(options[i].Values, ", ")
 	}
 	values[name] = value
 	return ""
+}
+
+// readMediaType reads a Content-Type of a text in UTF-8, without its parameters.
+func readMediaType(contentType string) (media string, ok bool) {
+	media, parameters, err := mime.ParseMediaType(contentType)
+	charset := strings.ToLower(parameters["charset"])
+	return media, err == nil && len(contentType) <= maxContentTypeBytes && (charset == "" || charset == "utf-8") &&
+		strings.Contains(media, "/") && !strings.ContainsFunc(contentType, unicode.IsControl)
 }
 
 func noSuchOption(options []Option) string {

@@ -69,6 +69,23 @@ func ImportProGet(content, contentType string) (ImportedTemplate, error) {
 	return result, nil
 }
 
+// ImportProGetPredicate converts an expression of ProGet's "Advanced" conditions
+// into one of a condition's. It is empty where something cannot be converted.
+func ImportProGetPredicate(text string) (expression string, unconverted []Unconverted) {
+	if len(text) > maxOtterScriptBytes || !utf8.ValidString(text) {
+		return "", []Unconverted{{Line: 1, Column: 1, Why: "it is too long, or no UTF-8"}}
+	}
+	o := &otter{source: text + "{"} // a block would begin there
+	expression = o.predicate()
+	if len(o.unconverted) == 0 && (expression == "" || o.at != len(text)) {
+		o.report(min(o.at, len(text)), text, "this predicate is not understood")
+	}
+	if len(o.unconverted) > 0 {
+		return "", o.unconverted
+	}
+	return expression, nil
+}
+
 // check says what of the result does not compile: a piece that was left as it
 // is, for example, of a document.
 func (t *ImportedTemplate) check() {

@@ -13,19 +13,24 @@ import (
 // https://docs.inedo.com/docs/proget/feeds/notifications-webhooks/customization
 type proGet struct{ product }
 
+var proGetOptions = []Option{{
+	Name: "content_type", Text: "The Content-Type, which ProGet has among a webhook's headers.", Default: jsonType,
+}}
+
 func newProGet() proGet { return proGet{catalog.ProGet} }
 
 // Describe says where method and headers come from.
 func (proGet) Describe() Description {
 	return Description{
-		Title: "ProGet",
-		Text:  "The default contents of ProGet's custom webhooks. Method and headers are the endpoint's.",
+		Title:   "ProGet",
+		Text:    "The default contents of ProGet's custom webhooks. Method and headers are the endpoint's.",
+		Options: proGetOptions,
 	}
 }
 
-// Prepare takes no options.
+// Prepare reads the media type.
 func (proGet) Prepare(posted json.RawMessage, _ []string) (json.RawMessage, error) {
-	return prepare(nil, posted)
+	return prepare(proGetOptions, posted)
 }
 
 // Render writes the content of the event's type.
@@ -38,7 +43,13 @@ func (f proGet) Render(r Request) (Payload, error) {
 	if err != nil {
 		return Payload{}, err
 	}
-	return writeJSON(proGetContent(r.Event, name, data))
+	options, err := chosen(proGetOptions, r.Options)
+	if err != nil {
+		return Payload{}, err
+	}
+	payload, err := writeJSON(proGetContent(r.Event, name, data))
+	payload.ContentType = options["content_type"]
+	return payload, err
 }
 
 type (
@@ -87,9 +98,7 @@ func proGetContent(e carillon.Event, name string, data fields) any {
 			Severity        string           `json:"severity"`
 			Score           string           `json:"score"`
 		}{
-			listed(data.objects("affected_packages"), func(p fields) proGetAffected {
-				return proGetAffected{p.filled("name"), p.filled("affected_versions")}
-			}),
+			readAffected(data),
 			data.filled("vulnerability_id"), data.filled("summary"), data.filled("severity"), data.filled("score"),
 		}
 	default:
@@ -101,6 +110,20 @@ func proGetContent(e carillon.Event, name string, data fields) any {
 			Feed    string `json:"feed"`
 		}{data.filled("package"), data.filled("version"), name, e.Actor, feed}
 	}
+}
+
+// readAffected reads the list, or the one package that the event names.
+func readAffected(data fields) []proGetAffected {
+	name := data.filled("package")
+	if data["affected_packages"] == nil && name != "" {
+		if kind := data.filled("package_type"); kind != "" {
+			name = kind + ":" + name
+		}
+		return []proGetAffected{{name, data.filled("version")}}
+	}
+	return listed(data.objects("affected_packages"), func(p fields) proGetAffected {
+		return proGetAffected{p.filled("name"), p.filled("affected_versions")}
+	})
 }
 
 // listed is [each] where an unknown list is an empty one.

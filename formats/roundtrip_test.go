@@ -44,6 +44,7 @@ func TestAProductsSourceReadsWhatItsFormatWrites(t *testing.T) {
 				t.Parallel()
 				typ, ok := types.Type(row.Type)
 				require.True(t, ok)
+				typ.Example.Time = typ.Example.Time.Add(time.Nanosecond * 123_456_700) // MyGet's times have seven digits
 				back := sentBack(t, product, typ.Example)
 				if row.OneWay {
 					require.NotEqual(t, typ.Name, back.Type)
@@ -54,11 +55,19 @@ func TestAProductsSourceReadsWhatItsFormatWrites(t *testing.T) {
 				if object, ok := want.(map[string]any); ok && typ.Name == "sca.policy_triggered" {
 					delete(object, "project_name") // CodeScoring's page has the project's number alone
 				}
+				if object, ok := got.(map[string]any); ok && product == catalog.DefectDojo {
+					// DefectDojo writes a text that it does not have as an empty one.
+					for _, key := range []string{"description", "title"} {
+						if _, told := want.(map[string]any)[key]; !told && object[key] == "" {
+							delete(object, key)
+						}
+					}
+				}
 				if whole[product] && typ.Name != "ping" {
 					require.Equal(t, want, got)
 				}
 				again := sentBack(t, product, back)
-				require.Equal(t, got, known(t, again.Data), "the second time round, nothing is lost")
+				require.Equal(t, known(t, back.Data), known(t, again.Data), "the second time round, nothing is lost")
 				require.Equal(t, back.Scope, again.Scope)
 				require.Equal(t, back.Actor, again.Actor)
 				require.Equal(t, back.Subject, again.Subject)
@@ -79,6 +88,19 @@ func TestAProductsSourceReadsWhatItsFormatWrites(t *testing.T) {
 	}
 }
 
+func TestMyGetsNameOfAnEcosystemComesBack(t *testing.T) {
+	t.Parallel()
+	adapter, _ := sources.Lookup(catalog.MyGet)
+	body := `{"Identifier":"1","Username":null,"When":"2026-11-22T00:00:00.1234567Z","PayloadType":"PackageDeletedWebHookEventPayloadV1",` +
+		`"Payload":{"PackageType":"Npm","PackageIdentifier":"left-pad","PackageVersion":"1.0.0","FeedIdentifier":"f","FeedUrl":null}}`
+	events, err := adapter.Events(t.Context(), sources.Upstream{Body: []byte(body), Catalog: types, Source: carillon.Source{ID: "src_1", Kind: catalog.MyGet}}, nil)
+	require.NoError(t, err)
+	payload, err := lookup(t, catalog.MyGet).Render(formats.Request{Event: events[0], Instance: instance})
+	require.NoError(t, err)
+	require.Contains(t, string(payload.Body), `"PackageType":"Npm"`)
+	require.Contains(t, string(payload.Body), `"When":"2026-11-22T00:00:00.1234567Z"`)
+}
+
 // The standard CloudEvents source understands what the format writes, too.
 func TestACloudEventComesBackAsTheSameEvent(t *testing.T) {
 	t.Parallel()
@@ -93,12 +115,13 @@ func TestACloudEventComesBackAsTheSameEvent(t *testing.T) {
 			adapter, _ := sources.Lookup("cloudevents")
 			events, err := adapter.Events(t.Context(), sources.Upstream{
 				Body: payload.Body, Header: headerOf(f, payload), Catalog: types,
-				Source: carillon.Source{ID: "src_1", Name: typ.Example.Source, Kind: "cloudevents", Scope: typ.Example.Scope},
+				Source: carillon.Source{ID: "src_1", Name: typ.Example.Source, Kind: "cloudevents"},
 			}, nil)
 			require.NoError(t, err)
 			require.Len(t, events, 1)
 			require.Equal(t, typ.Name, events[0].Type, "%s", payload.Body)
 			require.Equal(t, typ.Example.Actor, events[0].Actor)
+			require.Equal(t, typ.Example.Scope, events[0].Scope)
 			require.Equal(t, typ.Example.Subject, events[0].Subject)
 			require.Equal(t, typ.Example.Time.UTC(), events[0].Time)
 			require.JSONEq(t, string(typ.Example.Data), string(events[0].Data))

@@ -96,6 +96,6 @@ func (e *Event) conditionInput() (*conditions.Input, error) {
 func (e *Event) scored() bool {
 	var data map[string]json.RawMessage
 	_ = json.Unmarshal(e.Data, &data) // data that is no object has none
-	_, ok := data["score"]
-	return ok
+	score, ok := data["score"]
+	return ok && string(score) != "null"
 }

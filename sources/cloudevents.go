@@ -29,6 +29,8 @@ type cloudEvent struct {
 	Data            json.RawMessage `json:"data"`
 
 	Actor string `json:"actor"`
+	// Scope is Carillon's: "feed:internal-utils,project:web".
+	Scope string `json:"carillonscope"`
 	// Harbor's: who did it, and the request by which, which is one for all of
 	// Harbor's policies and targets where ID is not.
 	Operator  string `json:"operator"`
@@ -149,6 +151,7 @@ func (cloudEvents) native(in Upstream, e cloudEvent) (events []carillon.Event, r
 	if err != nil {
 		return nil, "", err
 	}
+	event.Scope = scopeOf(in.Source.Scope, scopeFromText(e.Scope))
 	event.Subject, event.Actor = e.Subject, carillon.Clip(e.Actor, carillon.MaxActorBytes)
 	if err := in.Catalog.CheckData(event); err != nil {
 		if carillon.CodeOf(err) != carillon.CodeInvalid {
@@ -157,6 +160,18 @@ func (cloudEvents) native(in Upstream, e cloudEvent) (events []carillon.Event, r
 		return nil, "the data is not as the catalog says: " + err.Error(), nil
 	}
 	return []carillon.Event{event}, "", nil
+}
+
+// scopeFromText reads what [carillon.Event.ScopeText] writes.
+func scopeFromText(text string) map[string]string {
+	scope := map[string]string{}
+	for part := range strings.SplitSeq(text, ",") {
+		key, value, _ := strings.Cut(part, ":")
+		if key != "" && len(key) <= carillon.MaxScopeBytes {
+			scope[key] = value
+		}
+	}
+	return scope
 }
 
 // harbor takes what Harbor tells of artifacts, which are images to the memory

@@ -179,7 +179,7 @@ func TestAnEventSaysAllThatTheRegistryTold(t *testing.T) {
 	require.Equal(t, carillon.EventID(b.source.ID, "one"), e.ID)
 	require.Equal(t, "anna", e.Actor)
 	require.Equal(t, "pkg:oci/hello@"+digestA+"?repository_url=registry.example.com:5000%2Facme%2FHello&tag=v1", e.Subject)
-	require.Equal(t, time.Date(2026, 11, 21, 20, 1, 59, 649625000, time.UTC), e.Time)
+	require.Equal(t, time.Date(2026, 11, 21, 20, 1, 59, 649625920, time.UTC), e.Time)
 	require.JSONEq(t, `{"package":"acme/Hello","version":"v1","package_type":"oci","tag":"v1","digest":"`+digestA+`",
 		"media_type":"`+ociManifest+`","size":345,
 		"download_url":"https://registry.example.com/v2/acme/Hello/manifests/`+digestA+`"}`, string(e.Data))

@@ -75,10 +75,15 @@ func (myGet) read(body map[string]any) (n news, reason string) {
 	return n, ""
 }
 
-// lowerPackageType writes "NuGet" as others do, here and in lists below.
+// lowerPackageType writes "NuGet" as others do, here and in lists below. What
+// MyGet calls other kinds is kept, for the format to write again.
 func lowerPackageType(object map[string]any) {
 	if kind, ok := object["package_type"].(string); ok {
-		object["package_type"] = strings.ToLower(kind)
+		lower := strings.ToLower(kind)
+		object["package_type"] = lower
+		if lower != kind && lower != "nuget" {
+			object["package_type_name"] = kind
+		}
 	}
 	packages, _ := object["packages"].([]any)
 	for _, item := range packages {

@@ -13,9 +13,9 @@ func TestMyGetsPage(t *testing.T) {
 	const description = `GoogleAnalyticsTracker was created to have a means of tracking specific URL's directly from C#. ` +
 		`For example, it enables you to log API calls to Google Analytics.`
 	tests := []struct{ example, want string }{
-		{"ping.json", `{"type":"ping","actor":"maartenba","scope":null,"subject":"","time":"2014-09-08T13:06:25.844614Z","data":{}}`},
+		{"ping.json", `{"type":"ping","actor":"maartenba","scope":null,"subject":"","time":"2014-09-08T13:06:25.8446143Z","data":{}}`},
 		{"package_added.json", `{"type":"package.added","actor":"maartenba","scope":{"feed":"sample-feed"},
-			"subject":"pkg:nuget/GoogleAnalyticsTracker.WP8@1.0.0-CI00002","time":"2014-09-08T12:59:53.114819Z","data":{
+			"subject":"pkg:nuget/GoogleAnalyticsTracker.WP8@1.0.0-CI00002","time":"2014-09-08T12:59:53.1148196Z","data":{
 			"package":"GoogleAnalyticsTracker.WP8","version":"1.0.0-CI00002","package_type":"nuget",
 			"feed_url":"https://www.myget.org/F/sample-feed/",
 			"details_url":"https://www.myget.org/feed/sample-feed/package/GoogleAnalyticsTracker.WP8/1.0.0-CI00002",
@@ -28,19 +28,19 @@ func TestMyGetsPage(t *testing.T) {
 				"dependencies":[{"package":"GoogleAnalyticsTracker.Core","version":"(>= 2.0.5364.25176)",
 					"target_framework":".NETFramework,Version=v4.0.0.0"}]}}}`},
 		{"package_deleted.json", `{"type":"package.deleted","actor":"maartenba","scope":{"feed":"sample-feed"},
-			"subject":"pkg:nuget/GoogleAnalyticsTracker.Core@1.0.0-CI00002","time":"2014-09-08T13:00:52.030082Z","data":{
+			"subject":"pkg:nuget/GoogleAnalyticsTracker.Core@1.0.0-CI00002","time":"2014-09-08T13:00:52.0300822Z","data":{
 			"package":"GoogleAnalyticsTracker.Core","version":"1.0.0-CI00002","package_type":"nuget",
 			"feed_url":"https://www.myget.org/F/sample-feed/"}}`},
 		{"package_listed.json", `{"type":"package.unlisted","actor":"maartenba","scope":{"feed":"sample-feed"},
-			"subject":"pkg:nuget/GoogleAnalyticsTracker.Simple@1.0.0-CI00002","time":"2014-09-08T13:07:33.612184Z","data":{
+			"subject":"pkg:nuget/GoogleAnalyticsTracker.Simple@1.0.0-CI00002","time":"2014-09-08T13:07:33.6121841Z","data":{
 			"action":"unlisted","package":"GoogleAnalyticsTracker.Simple","version":"1.0.0-CI00002","package_type":"nuget",
 			"feed_url":"https://www.myget.org/F/sample-feed/"}}`},
 		{"package_pinned.json", `{"type":"package.pinned","actor":"maartenba","scope":{"feed":"sample-feed"},
-			"subject":"pkg:nuget/GoogleAnalyticsTracker.Simple@1.0.0-CI00002","time":"2014-09-08T13:07:43.129419Z","data":{
+			"subject":"pkg:nuget/GoogleAnalyticsTracker.Simple@1.0.0-CI00002","time":"2014-09-08T13:07:43.1294196Z","data":{
 			"action":"pinned","package":"GoogleAnalyticsTracker.Simple","version":"1.0.0-CI00002","package_type":"nuget",
 			"feed_url":"https://www.myget.org/F/sample-feed/"}}`},
 		{"package_pushed.json", `{"type":"package.pushed","actor":"maartenba","scope":{"feed":"sample-feed"},
-			"subject":"pkg:nuget/GoogleAnalyticsTracker.Simple@1.0.0-CI00002","time":"2014-09-08T13:02:46.694958Z","data":{
+			"subject":"pkg:nuget/GoogleAnalyticsTracker.Simple@1.0.0-CI00002","time":"2014-09-08T13:02:46.6949583Z","data":{
 			"package":"GoogleAnalyticsTracker.Simple","version":"1.0.0-CI00002","package_type":"nuget",
 			"feed_url":"https://www.myget.org/F/sample-feed/",
 			"details_url":"https://www.myget.org/feed/sample-feed/package/GoogleAnalyticsTracker.Simple/1.0.0-CI00002",
@@ -54,13 +54,13 @@ func TestMyGetsPage(t *testing.T) {
 					"target_framework":".NETFramework,Version=v4.0.0.0"}]},
 			"target_source_name":"Other Feed","target_source_url":"https://www.myget.org/F/other-feed/"}}`},
 		{"build_queued.json", `{"type":"build.queued","actor":"maartenba","scope":{"feed":"sample-feed"},"subject":"",
-			"time":"2014-09-08T13:00:10.90068Z","data":{
+			"time":"2014-09-08T13:00:10.9006808Z","data":{
 			"name":"SampleBuild","branch":"master","feed_url":"https://www.myget.org/F/sample-feed/"}}`},
 		{"build_started.json", `{"type":"build.started","actor":"maartenba","scope":{"feed":"sample-feed"},"subject":"",
-			"time":"2014-09-08T13:00:10.90068Z","data":{
+			"time":"2014-09-08T13:00:10.9006808Z","data":{
 			"name":"SampleBuild","branch":"master","feed_url":"https://www.myget.org/F/sample-feed/"}}`},
 		{"build_finished.json", `{"type":"build.finished","actor":"maartenba","scope":{"feed":"sample-feed"},"subject":"",
-			"time":"2014-09-08T13:00:10.90068Z","data":{
+			"time":"2014-09-08T13:00:10.9006808Z","data":{
 			"result":"success","name":"SampleBuild","branch":"master","feed_url":"https://www.myget.org/F/sample-feed/",
 			"log_url":"https://www.myget.org/BuildSource/List/sample-feed#d510be3d-7803-43cc-8d15-e327ba999ba7",
 			"packages":[
@@ -87,5 +87,6 @@ func TestWhatMyGetMayTellBesidesIsKept(t *testing.T) {
 		"PackageMetadata":{"IconUrl":null,"Size":null},"Channel":{"Name":"x","None":null}}}`, "")
 	require.Len(t, events, 1)
 	requireSeen(t, `{"type":"package.listed","actor":"","scope":null,"subject":"pkg:npm/%40acme/ui@1.0.0","time":"0001-01-01T00:00:00Z",
-		"data":{"action":"listed","package":"@acme/ui","version":"1.0.0","package_type":"npm","Channel":{"Name":"x"}}}`, events[0])
+		"data":{"action":"listed","package":"@acme/ui","version":"1.0.0","package_type":"npm","package_type_name":"Npm",
+		"Channel":{"Name":"x"}}}`, events[0])
 }

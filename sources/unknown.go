@@ -57,8 +57,7 @@ func unknown(in Upstream, strangers ...stranger) (carillon.Event, error) {
 
 // newEvent makes an event of the source. id is what the source calls it, and is
 // told apart from ids that a producer posts under the same name; at is when it
-// happened, zero when the source does not say. Microseconds are as fine as
-// databases keep a time.
+// happened, zero when the source does not say.
 func newEvent(in Upstream, eventType, id string, at time.Time, data any) (carillon.Event, error) {
 	var raw bytes.Buffer
 	encoder := json.NewEncoder(&raw)
@@ -71,7 +70,7 @@ func newEvent(in Upstream, eventType, id string, at time.Time, data any) (carill
 		Type:   eventType,
 		Source: in.Source.Name,
 		Scope:  maps.Clone(in.Source.Scope),
-		Time:   at.UTC().Truncate(time.Microsecond),
+		Time:   at.UTC(),
 		Data:   bytes.TrimSuffix(raw.Bytes(), []byte("\n")),
 	}, nil
 }

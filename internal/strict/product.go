@@ -112,7 +112,7 @@ func codeScoringPayload(trigger string) (keys, bool) {
 	}
 	project := keys{"project_id": isInteger, "project_name": isText}
 	image := keys{"container_image_id": isInteger, "container_image_name": isText}
-	counts := keys{"vulnerabilities_count": isInteger, "dependencies_count": isInteger, "analysis_id?": isInteger}
+	counts := keys{"vulnerabilities_count": isInteger, "dependencies_count": isInteger, "analysis_id?": isIntegerOrText}
 	repository := project.with(keys{"repo_url": isText, "repo_ref_name": isText})
 	failure := keys{"error": isText}
 	payloads := map[string]keys{
@@ -188,7 +188,7 @@ func strictDefectDojo(header http.Header, body []byte) error {
 	named := urls.with(keys{"id": isInteger, "name": isText})
 	titled := urls.with(keys{"id": isInteger, "title": isText})
 	finding := titled.with(keys{"severity": matches("Info|Low|Medium|High|Critical")})
-	base := keys{"description": orNull(isText), "title": orNull(isText), "user": orNull(user.shape), "disclaimer?": isText}
+	base := keys{"description": isText, "title": isText, "user": orNull(user.shape), "disclaimer?": isText}
 
 	productType := base.with(urls).with(keys{"product_type": named.shape})
 	product := productType.with(keys{"product": named.shape})

@@ -47,6 +47,13 @@ func isInteger(at string, value any) error {
 	return nil
 }
 
+func isIntegerOrText(at string, value any) error {
+	if isText(at, value) == nil {
+		return nil
+	}
+	return isInteger(at, value)
+}
+
 func matches(pattern string) shape {
 	re := regexp.MustCompile("^(?:" + pattern + ")$")
 	return func(at string, value any) error {

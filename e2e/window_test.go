@@ -168,8 +168,10 @@ func TestKilledInAWindowAndInARetryNothingIsLost(t *testing.T) {
 	t.Parallel()
 	i := start(t)
 	i.hooks.Script("/hook", receiver.Reply{Status: http.StatusServiceUnavailable}, receiver.Reply{})
-	sub := i.subscribe("/hook", window(6*time.Second), schedule(8*time.Second))
+	sub := i.subscribe("/hook", window(15*time.Second), schedule(8*time.Second))
 	ids := i.publishEvery("window", 3, 100*time.Millisecond)
+	// What no worker has matched yet comes a task's timeout later, on its own.
+	i.awaitState(sub.ID, carillon.Pending, 3)
 	require.Empty(t, i.hooks.Requests("/hook"), "the window is open")
 	i.carillon.kill()
 	i.temporal.kill()

@@ -83,6 +83,9 @@ func Batch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
 			_ = workflow.Sleep(ctx, time.Millisecond) // canceled: the next round ends what is left
 		}
 	}
+	if b.result.Paged > 0 { // as in Dispatch: a page that ends would have the tries made again
+		_ = workflow.Sleep(steady, time.Millisecond)
+	}
 	b.show(steady)
 	return b.result, ctx.Err()
 }

@@ -92,6 +92,11 @@ func Dispatch(ctx workflow.Context, in DispatchInput) (DispatchResult, error) {
 		return DispatchResult{}, err
 	}
 	d.firstTries(ctx)
+	// A page that ends just now would have the server refuse a task that closes
+	// this run, and the first tries would be made again: they are Temporal's first.
+	if d.more && workflow.GetVersion(ctx, "first-tries-before-close", workflow.DefaultVersion, 1) == 1 {
+		_ = workflow.Sleep(steady, time.Millisecond)
+	}
 	d.seeThrough(ctx)
 	// An update that was accepted is answered before the run ends.
 	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {

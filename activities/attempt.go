@@ -52,16 +52,13 @@ func (a *Activities) Attempt(ctx context.Context, in AttemptInput) (result caril
 }
 
 func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Attempt {
-	none := func(outcome carillon.Outcome, reason string) carillon.Attempt {
-		return carillon.Attempt{Outcome: outcome, StartedAt: a.now(), Error: reason}
-	}
 	pub, err := a.publication(ctx, in.Publication, in.Run, in.EventID)
 	switch {
 	case err == nil:
 	case carillon.CodeOf(err) == carillon.CodeUnavailable, ctx.Err() != nil:
 		return a.away("Temporal is away")
 	default:
-		return none(carillon.OutcomeReject, carillon.Clip("the event cannot be read: "+err.Error(), carillon.MaxErrorBytes))
+		return a.untried(carillon.OutcomeReject, carillon.Clip("the event cannot be read: "+err.Error(), carillon.MaxErrorBytes))
 	}
 	return a.attemptAt(ctx, in, func(sub *carillon.Subscription, sender channels.Sender) carillon.Attempt {
 		result := sender.Attempt(ctx, message(sub, in, pub.Event))
@@ -75,24 +72,21 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 func (a *Activities) attemptAt(
 	ctx context.Context, in AttemptInput, try func(*carillon.Subscription, channels.Sender) carillon.Attempt,
 ) carillon.Attempt {
-	none := func(outcome carillon.Outcome, reason string) carillon.Attempt {
-		return carillon.Attempt{Outcome: outcome, StartedAt: a.now(), Error: reason}
-	}
 	sub, err := a.subscription(ctx, in)
 	switch {
 	case carillon.CodeOf(err) == carillon.CodeNotFound:
-		return none(carillon.OutcomeCanceled, "the subscription was deleted")
+		return a.untried(carillon.OutcomeCanceled, "the subscription was deleted")
 	case err != nil:
 		return a.away("the database is away")
 	case sub.Unreadable:
 		return a.away("the endpoint cannot be opened: CARILLON_SECRET_KEY lacks the key that sealed it")
 	}
 	if reason, held := sub.Held(); held && (sub.State != carillon.Enabled || !in.Probe) {
-		return none(carillon.OutcomeHeld, reason)
+		return a.untried(carillon.OutcomeHeld, reason)
 	}
 	sender, ok := a.channels[sub.Channel]
 	if !ok {
-		return none(carillon.OutcomeReject, fmt.Sprintf("there is no channel %q", sub.Channel))
+		return a.untried(carillon.OutcomeReject, fmt.Sprintf("there is no channel %q", sub.Channel))
 	}
 	place, after := a.bulkheads.enter(ctx, sub.ID)
 	if place == nil {
@@ -101,7 +95,7 @@ func (a *Activities) attemptAt(
 	// It can have opened while the attempt waited for its place.
 	if !in.Probe && a.isOpen(ctx, sub.ID) {
 		place.leave()
-		return none(carillon.OutcomeHeld, "its endpoint's breaker is open")
+		return a.untried(carillon.OutcomeHeld, "its endpoint's breaker is open")
 	}
 	failed := true // also when the sender panics
 	a.meter.InFlight(1)
@@ -113,6 +107,11 @@ func (a *Activities) attemptAt(
 	failed = result.Outcome.Failed()
 	a.observe(sub.Channel, result)
 	return result
+}
+
+// untried is an attempt that was not made.
+func (a *Activities) untried(outcome carillon.Outcome, reason string) carillon.Attempt {
+	return carillon.Attempt{Outcome: outcome, StartedAt: a.now(), Error: reason}
 }
 
 // crowded is an attempt that found no place at its endpoint.

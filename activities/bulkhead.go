@@ -18,9 +18,9 @@ const (
 	// eight the way there and back would be its limit.
 	maxQuick   = 32
 	quickBelow = 100 * time.Millisecond
-	// slowAfter is when an endpoint counts as slow. It leaves the fast path: an
+	// SlowAfter is when an endpoint counts as slow. It leaves the fast path: an
 	// attempt of a workflow task keeps that task open for as long.
-	slowAfter = 2 * time.Second
+	SlowAfter = 2 * time.Second
 	// slotWait is how long an attempt waits for others at an endpoint that is
 	// not slow: what is busy for a moment costs no timer. With an attempt of 30 s
 	// it is below the 40 s of the activity. slotLook is how often the one who
@@ -153,7 +153,7 @@ func (e *bulkhead) begin(b *bulkheads, id string) *place {
 }
 
 func (e *bulkhead) isSlow() bool {
-	return e.slow || len(e.flying) > 0 && time.Since(e.flying[0].started) > slowAfter
+	return e.slow || len(e.flying) > 0 && time.Since(e.flying[0].started) > SlowAfter
 }
 
 // slow reports whether an endpoint is to be kept off the fast path.
@@ -171,7 +171,7 @@ func (p *place) done(failed bool) {
 	defer p.of.mu.Unlock()
 	e := p.of.endpoints[p.id]
 	took := time.Since(p.started)
-	e.slow = took > slowAfter
+	e.slow = took > SlowAfter
 	e.land(p)
 	if !failed {
 		e.average = max(1, e.average+(took-e.average)/8)

@@ -55,7 +55,7 @@ func TestNobodyWaitsForAnEndpointThatBecomesSlow(t *testing.T) {
 		begin := time.Now()
 		p, after := b.enter(t.Context(), "sub_a")
 		require.Nil(t, p, "all are taken")
-		require.Equal(t, slowAfter+slotLook, time.Since(begin), "it waited until they were slow")
+		require.Equal(t, SlowAfter+slotLook, time.Since(begin), "it waited until they were slow")
 		require.Equal(t, crowdedRetry, after)
 		for _, p := range places {
 			p.leave()
@@ -103,7 +103,7 @@ func TestNobodyWaitsForASlowEndpoint(t *testing.T) {
 		b := newBulkheads()
 		places := fill(t, b, "sub_a")
 		require.False(t, b.slow("sub_a"))
-		<-time.After(slowAfter + time.Millisecond)
+		<-time.After(SlowAfter + time.Millisecond)
 		require.True(t, b.slow("sub_a"), "its oldest attempt hangs")
 		begin := time.Now()
 		for n := range 3 {

@@ -224,7 +224,12 @@ func (a *Activities) delays(schedule []carillon.Duration) []carillon.Duration {
 }
 
 func (a *Activities) draw(d carillon.Duration) carillon.Duration {
-	extra := time.Duration(float64(d) * 0.1 * a.jitter())
+	return DrawOut(d, a.jitter())
+}
+
+// DrawOut makes a delay longer by a share, in [0,1), of a tenth.
+func DrawOut(d carillon.Duration, share float64) carillon.Duration {
+	extra := time.Duration(float64(d) * 0.1 * share)
 	return carillon.Duration((time.Duration(d) + extra).Round(time.Millisecond))
 }
 

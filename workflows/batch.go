@@ -80,11 +80,11 @@ func Batch(ctx workflow.Context, in BatchInput) (BatchResult, error) {
 			return b.result, err
 		}
 		if more { // what was answered goes to Temporal before more is
-			_ = workflow.Sleep(ctx, time.Millisecond) // canceled: the next round ends what is left
+			endTask(ctx) // canceled: the next round ends what is left
 		}
 	}
 	if b.result.Paged > 0 { // as in Dispatch: a page that ends would have the tries made again
-		_ = workflow.Sleep(steady, time.Millisecond)
+		endTask(steady)
 	}
 	b.show(steady)
 	return b.result, ctx.Err()
@@ -179,7 +179,7 @@ func (b *batch) handOver(plan activities.Plan) bool {
 func drawnOut(delays []carillon.Duration, jitter float64) []carillon.Duration {
 	drawn := make([]carillon.Duration, len(delays))
 	for i, d := range delays {
-		drawn[i] = carillon.Duration((time.Duration(d) + time.Duration(float64(d)*0.1*jitter)).Round(time.Millisecond))
+		drawn[i] = activities.DrawOut(d, jitter)
 	}
 	return drawn
 }
@@ -289,7 +289,7 @@ func (b *batch) tryAll(ctx workflow.Context, canceled bool) (more bool) {
 		if dl, ok := byTry[tryKey{attempt.EventID, attempt.SubscriptionID}]; ok {
 			dl.attempt = attempt
 		}
-		if attempt.Outcome == carillon.OutcomeThrottled || attempt.DurationMS >= slowAttempt.Milliseconds() {
+		if attempt.Outcome == carillon.OutcomeThrottled || attempt.DurationMS >= activities.SlowAfter.Milliseconds() {
 			slow[attempt.SubscriptionID] = true
 		}
 	}
@@ -300,9 +300,6 @@ func (b *batch) tryAll(ctx workflow.Context, canceled bool) (more bool) {
 	}
 	return len(b.untried()) > 0
 }
-
-// slowAttempt is when an endpoint counts as slow within a shared run.
-const slowAttempt = 2 * time.Second
 
 type tryKey struct{ event, subscription string }
 

@@ -95,7 +95,7 @@ func Dispatch(ctx workflow.Context, in DispatchInput) (DispatchResult, error) {
 	// A page that ends just now would have the server refuse a task that closes
 	// this run, and the first tries would be made again: they are Temporal's first.
 	if d.more && workflow.GetVersion(ctx, "first-tries-before-close", workflow.DefaultVersion, 1) == 1 {
-		_ = workflow.Sleep(steady, time.Millisecond)
+		endTask(steady)
 	}
 	d.seeThrough(ctx)
 	// An update that was accepted is answered before the run ends.
@@ -348,6 +348,12 @@ const (
 	// heartbeat of the workflow task.
 	taskTimeout = 60 * time.Second
 )
+
+// endTask ends the workflow task, so that what was done in it is Temporal's
+// before anything follows.
+func endTask(ctx workflow.Context) {
+	_ = workflow.Sleep(ctx, time.Millisecond) // its only error is that the run is canceled
+}
 
 // once is the retry policy of local activities and attempts: who retries, and
 // when, is the workflow's to decide.

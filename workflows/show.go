@@ -200,9 +200,10 @@ func (d *dispatch) details() string {
 	return b.String()
 }
 
+// marks are what means something to Markdown, and how it is written to mean
+// nothing but itself.
+var marks = strings.NewReplacer("\\", "\\\\", "|", "\\|", "\n", " ", "`", "'", "<", "&lt;", "[", "\\[", "*", "\\*", "_", "\\_")
+
 // cell makes text safe within a Markdown table: it stays one line, one cell,
 // and means nothing but itself.
-func cell(text string) string {
-	return strings.NewReplacer("\\", "\\\\", "|", "\\|", "\n", " ", "`", "'", "<", "&lt;", "[", "\\[", "*", "\\*", "_", "\\_").
-		Replace(carillon.Clip(text, maxSummary))
-}
+func cell(text string) string { return marks.Replace(carillon.Clip(text, maxSummary)) }

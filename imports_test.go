@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 	"channels": {".", "conditions", "formats", "messages", "internal/safehttp", "internal/signature"},
 
 	"matching":         {".", "conditions"},
-	"activities":       {".", "conditions", "matching", "channels", "formats", "internal/history"},
+	"activities":       {".", "conditions", "matching", "channels", "formats", "messages", "internal/history"},
 	"workflows":        {".", "activities"},
 	"internal/history": {"."},
 	"worker":           {"workflows", "activities"},

@@ -99,12 +99,18 @@ type Config struct {
 	PublicURL string
 	// Settings has what is set for the installation; nil for nothing.
 	Settings Settings
+	// Inbox takes alerts; nil where there is no such channel.
+	Inbox Inbox
 }
 
 // NewRegistry makes all senders.
 func NewRegistry(c Config) Registry {
 	registry := Registry{}
-	for _, s := range []Sender{newWebhook(c.Policy, c.Now, c.PublicURL)} {
+	senders := []Sender{newWebhook(c.Policy, c.Now, c.PublicURL)}
+	if c.Inbox != nil {
+		senders = append(senders, newAlert(c.Inbox, c.Now))
+	}
+	for _, s := range senders {
 		registry[s.Name()] = s
 	}
 	return registry

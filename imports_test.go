@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"internal/history": {"."},
 	"worker":           {"workflows", "activities"},
 	"api": {
-		".", "catalog", "conditions", "matching", "sources", "channels", "formats", "workflows", "internal/history", "web",
+		".", "catalog", "conditions", "matching", "messages", "sources", "channels", "formats", "workflows", "internal/history", "web",
 	},
 
 	"internal/dbtest": {"schema"},

@@ -31,6 +31,7 @@ var (
 	}
 	readersMay = []string{
 		"POST /v1/conditions/evaluate", "POST /v1/templates/preview", "POST /v1/templates/import/proget",
+		"POST /v1/messages/preview",
 	}
 	publishersMay = []string{
 		"POST /v1/events",

@@ -148,6 +148,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodPost, path: "/v1/conditions/evaluate", handle: s.evaluate, allow: readers},
 		{method: http.MethodPost, path: "/v1/templates/preview", handle: s.previewTemplate, allow: readers},
 		{method: http.MethodPost, path: "/v1/templates/import/proget", handle: s.importProGet, allow: readers},
+		{method: http.MethodPost, path: "/v1/messages/preview", handle: s.previewMessage, allow: readers},
 		{method: http.MethodGet, path: "/v1/profiles", handle: s.listProfiles, allow: readers},
 
 		{method: http.MethodGet, path: "/v1/sources", handle: s.listSources, allow: readers},

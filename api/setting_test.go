@@ -14,12 +14,12 @@ import (
 	"github.com/carillon-dev/carillon/internal/dbtest"
 )
 
-// pager is a channel whose server and password may be set for the installation.
-type pager struct{ channels.Sender }
+// pagers is a channel whose server and password may be set for the installation.
+type pagers struct{ channels.Sender }
 
-func (pager) Name() string { return "pager" }
+func (pagers) Name() string { return "pager" }
 
-func (pager) Describe() channels.Description {
+func (pagers) Describe() channels.Description {
 	return channels.Description{Name: "pager", Title: "Pager", Fields: []channels.Field{
 		{Name: "host", Type: channels.Text, Required: true, Shared: true, Moves: true, Text: "Its server.", Example: "pager.example.com"},
 		{Name: "password", Type: channels.Text, Secret: true, Shared: true, Text: "Its password."},
@@ -31,7 +31,7 @@ func TestSettingsAreKeptMaskedAndSealed(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, url string) {
 		b, s := stored(t, url)
-		b.deps.Channels = channels.Registry{"pager": pager{}, "webhook": b.deps.Channels["webhook"]}
+		b.deps.Channels = channels.Registry{"pager": pagers{}, "webhook": b.deps.Channels["webhook"]}
 		put := func(body string) call { return call{method: http.MethodPut, path: "/v1/settings/pager", body: body} }
 		get := call{method: http.MethodGet, path: "/v1/settings/pager"}
 		b.problem(t, http.StatusNotFound, get)

@@ -1,6 +1,7 @@
 package carillon
 
 import (
+	"encoding/json"
 	"time"
 )
 
@@ -104,6 +105,8 @@ const (
 	MaxErrorBytes   = 512
 	MaxHeaderBytes  = 1 << 10 // all recorded headers of a request, and of a response
 	MaxHostBytes    = 128
+	// MaxProgressBytes bounds an attempt's progress.
+	MaxProgressBytes = 2 << 10
 )
 
 // Attempt is one try of a delivery: what the history keeps of it. It repeats
@@ -123,6 +126,10 @@ type Attempt struct {
 	RetryAfter Duration  `json:"retry_after,omitempty"`
 	Request    *Request  `json:"request,omitempty"`
 	Response   *Response `json:"response,omitempty"`
+	// Progress is, of a delivery that was made in part, what its channel needs to
+	// know at the next attempt, such as who got the message already: JSON of at
+	// most [MaxProgressBytes], without secrets.
+	Progress json.RawMessage `json:"progress,omitempty"`
 	// NotTaken are, of a batch that was delivered, the ids of the events that the
 	// receiver says failed. Its sender sets it; it is recorded elsewhere.
 	NotTaken []string `json:"-"`

@@ -167,6 +167,7 @@ func message(sub *carillon.Subscription, in AttemptInput, events ...carillon.Eve
 	m := channels.Message{
 		Event: events[0], Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions,
 		Profile: sub.Profile, PayloadSHA256: in.PayloadSHA256, Number: in.Number,
+		Subscription: sub.ID, Progress: in.Progress,
 	}
 	if !sub.Batch.IsZero() {
 		m.Batch = events

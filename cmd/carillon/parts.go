@@ -64,7 +64,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if err != nil {
 		return nil, err
 	}
-	p.channels = channels.NewRegistry(policy, time.Now, cfg.PublicURL)
+	p.channels = channels.NewRegistry(channels.Config{Policy: policy, Now: time.Now, PublicURL: cfg.PublicURL})
 	if p.temporal, err = client.NewLazyClient(options); err != nil {
 		return nil, usagef("set up the Temporal client: %w", err)
 	}

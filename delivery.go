@@ -92,6 +92,11 @@ type Delivery struct {
 	// PutBack says, of a held delivery to be recorded, that its recovery tried
 	// it in vain and goes on: it stays held though its subscription is enabled.
 	PutBack bool
+	// Progress is what the last attempt left for the next; nil for most.
+	Progress json.RawMessage
+	// MaxPerMinute is, of a delivery to be claimed, how many of its subscription's
+	// go alone in a minute: what is beyond is gathered. 0 is no limit.
+	MaxPerMinute int
 	// Outcome is, of a delivery to be recorded, what the endpoint's health
 	// learns from the attempt: a delivered one forgets failures, others count as
 	// one. Empty when it learns nothing.

@@ -64,7 +64,7 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 		return a.untried(carillon.OutcomeReject, carillon.Clip("the event cannot be read: "+err.Error(), carillon.MaxErrorBytes))
 	}
 	return a.attemptAt(ctx, in, func(sub *carillon.Subscription, sender channels.Sender) carillon.Attempt {
-		result := sender.Attempt(ctx, message(sub, in, pub.Event))
+		result := sender.Attempt(ctx, a.message(sub, in, pub.Event))
 		result.EventID = pub.Event.ID
 		return result
 	})

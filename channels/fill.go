@@ -1,9 +1,9 @@
 package channels
 
 import (
-	"bytes"
 	"encoding/json"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,9 +53,7 @@ func same(posted, stored, byDefault json.RawMessage) bool {
 	if json.Unmarshal(posted, &a) != nil || json.Unmarshal(stored, &b) != nil {
 		return false
 	}
-	first, _ := json.Marshal(a)
-	second, _ := json.Marshal(b)
-	return bytes.Equal(first, second)
+	return reflect.DeepEqual(a, b)
 }
 
 // isMissing reports whether a field says nothing.
@@ -244,7 +242,11 @@ func redact(fields []Field, e carillon.Endpoint) json.RawMessage {
 		case field.Secret:
 			var secret string
 			_ = json.Unmarshal(raw, &secret) // what is no text has nothing to show
-			raw, _ = json.Marshal(mask(secret))
+			if masked, err := json.Marshal(mask(secret)); err == nil {
+				raw = masked
+			} else {
+				continue
+			}
 		}
 		seen[field.Name] = raw
 	}

@@ -132,6 +132,9 @@ func (s *Server) createNumbered(c echo.Context, f *face, body json.RawMessage) (
 	if err != nil {
 		return numbered{}, err
 	}
+	if err := s.consented(c.Request().Context(), &sub); err != nil {
+		return numbered{}, err
+	}
 	ctx, now := c.Request().Context(), s.deps.Now().UTC().Truncate(time.Microsecond)
 	sub.ID, sub.CreatedAt, sub.UpdatedAt = carillon.NewID(carillon.SubscriptionPrefix, now), now, now
 	if sub, err = s.deps.Store.CreateSubscription(ctx, sub, actorOf(c)); err != nil {
@@ -165,6 +168,9 @@ func (s *Server) updateNumbered(c echo.Context, f *face, number int64,
 		}
 		sub, _, err := s.readSubscription(body, &current.Subscription)
 		if err != nil {
+			return numbered{}, err
+		}
+		if err := s.consented(c.Request().Context(), &sub); err != nil {
 			return numbered{}, err
 		}
 		sub.UpdatedAt = s.deps.Now().UTC().Truncate(time.Microsecond)

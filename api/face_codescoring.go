@@ -330,6 +330,9 @@ func (s *Server) testCodeScoring(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.consented(c.Request().Context(), &sub); err != nil {
+		return err
+	}
 	attempt, err := s.probe(c, sub)
 	if err != nil {
 		return err

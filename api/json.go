@@ -19,10 +19,16 @@ const (
 	maxNumberExponent = 400 // a double ends at 1e308
 )
 
+// maxKeys is how many keys a body may have: each costs many times its bytes
+// where it is read into maps. In the largest batch they may still be as many as
+// one in 26 bytes.
+const maxKeys = 20_000
+
 // checkJSON reports whether data is one JSON value that every reader down the
 // line takes for the same: valid Unicode, no U+0000 (PostgreSQL's TEXT cannot
-// hold it), no key twice in an object, numbers within a double, and at most
-// [carillon.MaxJSONDepth] levels of arrays and objects. The error is a
+// hold it), no key twice in an object, at most [maxKeys] keys, numbers
+// within a double, and at most [carillon.MaxJSONDepth] levels of arrays and
+// objects. The error is a
 // [carillon.CodeInvalid] with the place as pointer, line and column.
 func checkJSON(data []byte) error {
 	s := scanner{data: data}
@@ -42,6 +48,7 @@ type scanner struct {
 	data []byte
 	at   int
 	path []string // keys and indexes from the root to the value at hand
+	keys int      // seen so far
 }
 
 func (s *scanner) value(depth int) error {
@@ -94,6 +101,10 @@ func (s *scanner) object(depth int) error {
 			return s.fail("this key is given twice")
 		}
 		keys[key] = struct{}{}
+		if s.keys++; s.keys > maxKeys {
+			s.at = start
+			return s.fail("a body may have at most %d keys", maxKeys)
+		}
 		s.space()
 		if !s.take(':') {
 			return s.fail("this is not JSON: a colon is expected after a key")

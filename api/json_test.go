@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,10 +20,25 @@ func TestCheckJSONAccepts(t *testing.T) {
 		`"a\"\\\/\b\f\n\r\té"`, `"😀"`, `"😀 é"`, `"\\u0000"`,
 		`{"a":1,"A":2}`, `{"":{"":""}}`,
 		strings.Repeat("[", carillon.MaxJSONDepth) + strings.Repeat("]", carillon.MaxJSONDepth),
+		manyKeys(maxKeys),
 		`1e308`, `123456789012345678901234567890`, `1e-400`,
 	} {
 		require.NoError(t, checkJSON([]byte(text)), text)
 	}
+}
+
+// manyKeys is a body with n keys, in two objects.
+func manyKeys(n int) string {
+	var b strings.Builder
+	b.WriteString(`[{"a":0},{`)
+	for i := 1; i < n; i++ {
+		if i > 1 {
+			b.WriteByte(',')
+		}
+		b.WriteString(`"` + strconv.Itoa(i+1) + `":0`)
+	}
+	b.WriteString(`}]`)
+	return b.String()
 }
 
 func TestCheckJSONRefuses(t *testing.T) {
@@ -70,6 +86,7 @@ func TestCheckJSONRefuses(t *testing.T) {
 		{"a number as JavaScript has it", `{"a":NaN}`, "/a", 1, 6, "not JSON"},
 		{"a level too many", strings.Repeat("[", 33), strings.Repeat("/0", 32), 1, 33, "32 levels"},
 		{"ten thousand levels", strings.Repeat(`{"a":`, 10_000), strings.Repeat("/a", 32), 1, 161, "32 levels"},
+		{"a key too many", manyKeys(maxKeys + 1), "/1/" + strconv.Itoa(maxKeys+1), 1, len(manyKeys(maxKeys)), "at most 20000 keys"},
 		{"a place after characters of several bytes", `{"ключ":"é", x}`, "", 1, 14, "key in double quotes"},
 		{"a key that pointers escape", `{"a/b~c":x}`, "/a~1b~0c", 1, 10, "not JSON"},
 		{"a byte order mark", "\ufeff{}", "", 1, 1, "not JSON"},

@@ -133,6 +133,9 @@ func (s *Server) createSubscription(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.consented(c.Request().Context(), &sub); err != nil {
+		return err
+	}
 	now := s.deps.Now().UTC().Truncate(time.Microsecond)
 	sub.ID, sub.CreatedAt, sub.UpdatedAt = carillon.NewID(carillon.SubscriptionPrefix, now), now, now
 	sub, err = s.deps.Store.CreateSubscription(c.Request().Context(), sub, actorOf(c))
@@ -193,6 +196,9 @@ func (s *Server) updateSubscription(c echo.Context, body func(carillon.Subscript
 		}
 		sub, shown, err := s.readSubscription(text, &current)
 		if err != nil {
+			return err
+		}
+		if err := s.consented(c.Request().Context(), &sub); err != nil {
 			return err
 		}
 		sub.UpdatedAt = s.deps.Now().UTC().Truncate(time.Microsecond)

@@ -50,6 +50,9 @@ func (s *Server) testUnsaved(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.consented(c.Request().Context(), &sub); err != nil {
+		return err
+	}
 	return s.test(c, sub)
 }
 

@@ -26,6 +26,9 @@ const (
 	// maxBodyTime is how long an answer's body may take: the status has said
 	// it all, so a body without end must not hold up the attempt.
 	maxBodyTime = 2 * time.Second
+	// proxyRetry is how soon an attempt that the egress proxy failed is due again;
+	// the workflow makes it longer each time.
+	proxyRetry = 5 * time.Second
 	// minQuerySecret is the length from which a value in a URL's query is taken
 	// for a secret: shorter ones are words such as "json".
 	minQuerySecret = 8
@@ -112,6 +115,9 @@ func (x exchanger) failed(ctx context.Context, a *carillon.Attempt, c call, err 
 	switch {
 	case errors.Is(err, safehttp.ErrAddress):
 		a.Outcome = carillon.OutcomeReject
+	case errors.Is(err, safehttp.ErrProxy):
+		// It costs no attempt: it says nothing of the receiver.
+		a.Outcome, a.RetryAfter = carillon.OutcomeThrottled, carillon.Duration(proxyRetry)
 	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTimeout):
 		a.Outcome = carillon.OutcomeRetry // a worker that stops says nothing of the receiver
 	case ctx.Err() != nil || timedOut(err):

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"runtime/debug"
 	"slices"
@@ -30,6 +31,8 @@ type webhook struct {
 	instance formats.Instance
 	// known are endpoints that were read lately: each delivery needs its own.
 	known *lru.Cache[string, knownEndpoint]
+	// identities are the transports of endpoints with a TLS identity of their own.
+	identities *lru.Cache[string, *http.Transport]
 }
 
 // cachedEndpoints bounds them: at most 64 KiB each, and rarely one.
@@ -44,7 +47,7 @@ type knownEndpoint struct {
 func newWebhook(p safehttp.Policy, now func() time.Time, publicURL string) *webhook {
 	known, _ := lru.New[string, knownEndpoint](cachedEndpoints) // it only refuses a size below one
 	return &webhook{
-		exchanger: newExchanger(p, now), policy: p, known: known,
+		exchanger: newExchanger(p, now), policy: p, known: known, identities: newIdentities(),
 		instance: formats.Instance{PublicURL: publicURL, Agent: userAgent()},
 	}
 }
@@ -152,6 +155,15 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 		reject("the stored signing secret cannot be read")
 		return
 	}
+	through, err := w.through(endpoint.TLS)
+	if err != nil {
+		reject("the stored tls cannot be read")
+		return
+	}
+	if endpoint.Handshake && endpoint.ValidatedAt.IsZero() {
+		reject("the receiver has not consented; save the subscription anew")
+		return
+	}
 	headers := w.headers(endpoint, m.id(), payload, keys, a.StartedAt)
 	if format, ok := formats.Lookup(m.Format); ok && format.Describe().TokenHeader != "" && endpoint.Token != "" {
 		headers = append(headers, header{name: format.Describe().TokenHeader, value: endpoint.Token, secret: true})
@@ -166,7 +178,7 @@ func (w *webhook) send(ctx context.Context, a *carillon.Attempt, m Message, endp
 	if m.answersByID() {
 		c.answer = &answer
 	}
-	w.exchange(ctx, a, c)
+	through.exchange(ctx, a, c)
 	if a.Outcome == carillon.OutcomeDelivered {
 		a.NotTaken = m.notTaken(answer.Bytes())
 	}
@@ -183,6 +195,9 @@ func (w *webhook) headers(endpoint webhookEndpoint, id string, payload formats.P
 	}
 	if payload.ContentType != "" {
 		headers = append(headers, header{name: "Content-Type", value: payload.ContentType})
+	}
+	if endpoint.Handshake {
+		headers = append(headers, header{name: requestOrigin, value: w.origin()})
 	}
 	for _, h := range payload.Headers {
 		headers = append(headers, header{name: h.Name, value: h.Value})
@@ -218,6 +233,7 @@ func (w *webhook) Redact(e carillon.Endpoint) json.RawMessage {
 	if endpoint.BasicAuth != nil {
 		endpoint.BasicAuth.Password = mask(endpoint.BasicAuth.Password)
 	}
+	endpoint.TLS = endpoint.TLS.redacted()
 	endpoint.BearerToken, endpoint.Token = mask(endpoint.BearerToken), mask(endpoint.Token)
 	redacted, err := json.Marshal(endpoint)
 	if err != nil {

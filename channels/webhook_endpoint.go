@@ -1,11 +1,11 @@
 package channels
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -47,6 +47,11 @@ type webhookEndpoint struct {
 	// Token goes into the header that the format has for one.
 	Token   string            `json:"token,omitempty"`
 	Timeout carillon.Duration `json:"timeout"`
+	// TLS is who a connection is made as, and with whom; nil is the usual.
+	TLS *webhookTLS `json:"tls,omitempty"`
+	// Handshake has the receiver asked whether it consents; consent is its answer.
+	Handshake bool `json:"handshake,omitempty"`
+	consent
 }
 
 type basicAuth struct {
@@ -120,6 +125,8 @@ func (w *webhook) Prepare(posted json.RawMessage, stored carillon.Endpoint) (car
 	sent.prepare(&endpoint, before)
 	made := prepareSecrets(f, &endpoint, before, w.now())
 	prepareRest(f, &endpoint)
+	sent.prepareTLS(&endpoint, before, target, w.now())
+	prepareHandshake(f, &endpoint, before)
 	if err := prepareTemplates(f, endpoint); err != nil {
 		return nil, nil, err
 	}
@@ -158,10 +165,8 @@ func (w *webhook) prepareURL(f form) (string, *url.URL) {
 		f.wrong("url", "has no valid host name or port")
 	default:
 		// A name is looked up, and checked, at each attempt.
-		if addr, err := netip.ParseAddr(u.Hostname()); err == nil {
-			if err := w.policy.Check(addr); err != nil {
-				f.wrong("url", "%s", err)
-			}
+		if err := w.policy.CheckURL(context.Background(), u); err != nil {
+			f.wrong("url", "%s", err)
 		}
 		return text, u
 	}

@@ -38,6 +38,13 @@ var webhookFields = []Field{
 		Name: "timeout", Type: Duration, Default: json.RawMessage(`"15s"`), Max: int(maxTimeout.Seconds()),
 		Text: "How long an attempt may take.",
 	},
+	tlsField,
+	{
+		Name: "handshake", Type: Boolean, Text: "Asks the receiver, as CloudEvents has it (OPTIONS), whether it consents; without its consent the " +
+			"subscription is not saved.",
+	},
+	{Name: "validated_at", Type: Text, ReadOnly: true, Text: "When the receiver consented."},
+	{Name: "allowed_rate", Type: Integer, ReadOnly: true, Text: "How many requests a minute the receiver consented to; left out for any number."},
 }
 
 // Describe implements [Sender].

@@ -106,6 +106,23 @@ type Webhook struct {
 	Token string `json:"token,omitempty"`
 	// Timeout is how long an attempt may take; 15 s when zero.
 	Timeout carillon.Duration `json:"timeout,omitzero"`
+	// TLS is whom https connections trust, and as whom they are made; the usual
+	// when nil.
+	TLS *WebhookTLS `json:"tls,omitempty"`
+	// Handshake has the receiver asked for its consent before it is saved.
+	Handshake bool `json:"handshake,omitempty"`
+}
+
+// WebhookTLS is a webhook's TLS identity; certificates and key are PEM.
+type WebhookTLS struct {
+	// CA is the only authority to trust; the usual ones when empty.
+	CA string `json:"ca,omitempty"`
+	// Certificate and Key are given to receivers that ask for a client
+	// certificate (mTLS).
+	Certificate string `json:"certificate,omitempty"`
+	Key         string `json:"key,omitempty"`
+	// ServerName is the name of the receiver's certificate; the URL's when empty.
+	ServerName string `json:"server_name,omitempty"`
 }
 
 // PreviousSecret signs until it expires; the zero time is never.

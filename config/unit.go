@@ -33,6 +33,8 @@ var units = map[string]unit{
 	"format":    {"text, json", readFormat},
 	"folder":    {"a path", readText},
 	"networks":  {"CIDRs, separated by commas", readText},
+	"proxy":     {"http://host:port, https://host:port or socks5://host:port, with user:password@ before the host if it asks for them", readSecret},
+	"DNS":       {"an IP address, and a port unless it is 53, such as 10.0.0.53:53", readDNS},
 	"database":  {"postgres://… or sqlite:PATH", readSecret},
 	"secret":    {"text", readSecret},
 }
@@ -49,6 +51,18 @@ func readAddr(text string) (any, error) {
 		return nil, err
 	}
 	return text, nil
+}
+
+// readDNS reads the address of a DNS server: who is to look names up has none.
+func readDNS(text string) (any, error) {
+	if server, err := netip.ParseAddrPort(text); err == nil {
+		return server.String(), nil
+	}
+	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	if err != nil {
+		return nil, fmt.Errorf("%q is not the address of a server", text)
+	}
+	return netip.AddrPortFrom(addr, 53).String(), nil
 }
 
 // readLoopback reads an address that only this machine can reach.

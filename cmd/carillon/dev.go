@@ -45,7 +45,7 @@ func runDev(ctx context.Context, cfg config.Config, out io.Writer) error {
 	if err := devDefaults(&cfg); err != nil {
 		return err
 	}
-	if _, _, err := check(cfg); err != nil {
+	if _, err := check(cfg); err != nil {
 		return err
 	}
 	d := &dev{cfg: cfg, out: out}
@@ -54,6 +54,7 @@ func runDev(ctx context.Context, cfg config.Config, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = d.api.Close() }()
+	d.cfg.HTTPAddr = d.api.Addr().String() // the port may have been any
 	receiverAddr := net.JoinHostPort("127.0.0.1", strconv.Itoa(cfg.DevReceiverPort))
 	if d.hooks, err = listen(ctx, receiverAddr, "CARILLON_DEV_RECEIVER_PORT"); err != nil {
 		return err

@@ -16,7 +16,6 @@ import (
 
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/config"
-	"github.com/carillon-dev/carillon/internal/safehttp"
 	"github.com/carillon-dev/carillon/internal/seal"
 	"github.com/carillon-dev/carillon/store"
 )
@@ -166,8 +165,8 @@ func (d *doctor) settings(ctx context.Context) finding {
 	if d.cfg.AdminKey.Reveal() == "" {
 		complain("CARILLON_ADMIN_KEY is not set; make one with: openssl rand -hex 24")
 	}
-	if _, err := safehttp.ParseAllow(d.cfg.AllowCIDRs); err != nil {
-		complain("CARILLON_ALLOW_CIDRS: %v", err)
+	if _, err := outgoing(d.cfg, ""); err != nil {
+		complain("%v", err)
 	}
 	if _, err := workerOptions(os.Getenv); err != nil {
 		complain("%v", err)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,7 +19,6 @@ import (
 	"github.com/carillon-dev/carillon/conditions"
 	"github.com/carillon-dev/carillon/config"
 	"github.com/carillon-dev/carillon/internal/history"
-	"github.com/carillon-dev/carillon/internal/safehttp"
 	"github.com/carillon-dev/carillon/internal/seal"
 	"github.com/carillon-dev/carillon/schema"
 	"github.com/carillon-dev/carillon/store"
@@ -53,16 +51,19 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if p.conditions, err = conditions.New(); err != nil {
 		return nil, fmt.Errorf("set up conditions: %w", err)
 	}
-	ring, allow, err := check(cfg)
+	ring, err := check(cfg)
 	if err != nil {
 		return nil, err
 	}
-
 	options, err := temporalOptions(envconfig.EnvLookupOS, temporalAddress, log)
 	if err != nil {
 		return nil, err
 	}
 	p.namespace = options.Namespace
+	policy, err := outgoing(cfg, options.HostPort)
+	if err != nil {
+		return nil, err
+	}
 	if p.temporal, err = client.NewLazyClient(options); err != nil {
 		return nil, usagef("set up the Temporal client: %w", err)
 	}
@@ -74,7 +75,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 		return nil, usagef("CARILLON_DATABASE_URL: %w", err)
 	}
 	p.channels = channels.NewRegistry(channels.Config{
-		Policy: safehttp.Policy{Allow: allow}, Now: time.Now, PublicURL: cfg.PublicURL, Settings: p.store, Inbox: p.store,
+		Policy: policy, Now: time.Now, PublicURL: cfg.PublicURL, Settings: p.store, Inbox: p.store,
 	})
 	p.metrics.MustRegister(&healthMetrics{store: p.store, log: log})
 	p.publisher = workflows.NewPublisher(p.temporal, dataConverter, p.namespace, p.store, time.Now, log)
@@ -91,19 +92,18 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 }
 
 // check reads the settings that other packages know the shape of.
-func check(cfg config.Config) (*seal.Ring, []netip.Prefix, error) {
+func check(cfg config.Config) (*seal.Ring, error) {
 	ring, err := seal.NewRing(cfg.SecretKey.Reveal())
 	if err != nil {
-		return nil, nil, usagef("CARILLON_SECRET_KEY: %w", err)
+		return nil, usagef("CARILLON_SECRET_KEY: %w", err)
 	}
-	allow, err := safehttp.ParseAllow(cfg.AllowCIDRs)
-	if err != nil {
-		return nil, nil, usagef("CARILLON_ALLOW_CIDRS: %w", err)
+	if _, err := outgoing(cfg, ""); err != nil {
+		return nil, err
 	}
 	if _, err := schema.Parse(cfg.DatabaseURL.Reveal()); err != nil {
-		return nil, nil, usagef("CARILLON_DATABASE_URL: %w", err)
+		return nil, usagef("CARILLON_DATABASE_URL: %w", err)
 	}
-	return ring, allow, nil
+	return ring, nil
 }
 
 func (p *parts) close() {

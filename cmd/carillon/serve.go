@@ -50,7 +50,7 @@ func serve(ctx context.Context, cfg config.Config, out io.Writer, r role) error 
 	if r.api && cfg.AdminKey.Reveal() == "" {
 		return usagef("CARILLON_ADMIN_KEY is not set; it is the key that the API asks for. Make one with: openssl rand -hex 24")
 	}
-	if _, _, err := check(cfg); err != nil {
+	if _, err := check(cfg); err != nil {
 		return err
 	}
 	if err := r.check(cfg); err != nil {
@@ -73,6 +73,7 @@ func serve(ctx context.Context, cfg config.Config, out io.Writer, r role) error 
 	if err != nil {
 		return err
 	}
+	cfg.HTTPAddr = listener.Addr().String() // the port may have been any
 	p, err := assemble(ctx, cfg, newLogger(cfg, os.Stderr), "")
 	if err != nil {
 		return err

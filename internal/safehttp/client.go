@@ -4,7 +4,8 @@
 //
 // It knows HTTP and addresses, nothing of webhooks. Its one invariant: every
 // connection's address is checked when it is dialled, after the name was
-// looked up, so that no spelling, DNS answer or redirect leads around it.
+// looked up, so that no spelling, DNS answer or redirect leads around it. What
+// speaks another protocol dials through the same check: [Policy.Dialer].
 package safehttp
 
 import (
@@ -29,26 +30,38 @@ const (
 )
 
 // NewClient makes a client that dials what the policy allows. It follows no
-// redirect (the 3xx is the answer), uses no proxy (a proxy would dial unseen)
-// and expands no compressed body (a small one can hold gigabytes). Callers set
-// deadlines by context; without one, a minute is the limit.
+// redirect (the 3xx is the answer). Callers set deadlines by context; without
+// one, a minute is the limit.
 func NewClient(p Policy) *http.Client {
-	dialer := p.httpDialer()
 	return &http.Client{
-		Transport: &http.Transport{
-			DialContext:            dialer.DialContext,
-			Proxy:                  nil,
-			DisableCompression:     true,
-			ForceAttemptHTTP2:      true, // a DialContext of one's own turns it off
-			HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:    tlsTimeout,
-			MaxIdleConns:           maxIdle,
-			MaxIdleConnsPerHost:    maxIdlePerHost,
-			IdleConnTimeout:        idleTimeout,
-			MaxResponseHeaderBytes: maxHeaderBytes,
-		},
+		Transport:     NewTransport(p, nil),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       ceiling,
+	}
+}
+
+// NewTransport makes what a client makes its connections with. It uses no proxy
+// but the policy's (another would dial unseen) and expands no compressed body
+// (a small one can hold gigabytes). identity, unless nil, holds the roots, the
+// client certificate and the server's name to use instead of the usual ones;
+// its connections are shared with no other transport.
+func NewTransport(p Policy, identity *tls.Config) *http.Transport {
+	secure := &tls.Config{}
+	if identity != nil {
+		secure = identity.Clone()
+	}
+	secure.MinVersion = tls.VersionTLS12
+	return &http.Transport{
+		DialContext:            p.dialHTTP(),
+		Proxy:                  nil,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      true, // a DialContext of one's own turns it off
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		TLSClientConfig:        secure,
+		TLSHandshakeTimeout:    tlsTimeout,
+		MaxIdleConns:           maxIdle,
+		MaxIdleConnsPerHost:    maxIdlePerHost,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
 	}
 }

@@ -18,6 +18,12 @@ func Explain(err error) string {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r.Error()
 	}
+	if proxy, ok := errors.AsType[*proxyFailure](err); ok {
+		return proxy.Error()
+	}
+	if receiver, ok := errors.AsType[*unreached](err); ok {
+		return receiver.Error()
+	}
 	if name, ok := errors.AsType[*net.DNSError](err); ok {
 		return explainLookup(name)
 	}

@@ -15,10 +15,16 @@ var ErrAddress = errors.New("address not allowed")
 // addresses only.
 type Policy struct {
 	// Allow holds further prefixes, for receivers on private networks. The
-	// addresses of cloud metadata services stay refused even so.
+	// addresses of cloud metadata services stay refused even so, and 0.0.0.0 and
+	// [::], which are other names of this machine.
 	Allow []netip.Prefix
+	// Own are Carillon's listeners, which are refused even where Allow holds
+	// their network.
+	Own *Listeners
 	// Resolver looks names up; nil is the system's.
 	Resolver *net.Resolver
+	// Proxy is the way out for HTTP; nil is none.
+	Proxy *Proxy
 }
 
 // Check returns nil when addr may be dialled, and otherwise an error that
@@ -32,6 +38,9 @@ func (p Policy) Check(addr netip.Addr) error {
 	if isMetadata(addr) {
 		return &refusal{reason: "cloud metadata service"}
 	}
+	if addr.IsUnspecified() {
+		return &refusal{reason: "unspecified"}
+	}
 	for _, prefix := range p.Allow {
 		if prefix.Contains(addr) {
 			return nil
@@ -44,6 +53,11 @@ func (p Policy) Check(addr netip.Addr) error {
 	}
 	if addr.Is6() && !globalUnicast.Contains(addr) {
 		return &refusal{reason: "not a public address", allowable: true}
+	}
+	for _, inner := range embedded(addr) {
+		if err := p.Check(inner); err != nil {
+			return err
+		}
 	}
 	return nil
 }

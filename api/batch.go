@@ -60,7 +60,7 @@ func (s *Server) publishBatch(c echo.Context, pointer string, list json.RawMessa
 		if err := mayPublishAll(ctx, pointer, events); err != nil {
 			return err
 		}
-		if err := s.spend(c, len(events)-1); err != nil {
+		if err := s.spendMore(c, len(events)-1); err != nil {
 			return err
 		}
 		posted, err := s.posted(events)

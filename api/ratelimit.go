@@ -85,30 +85,38 @@ func (l *limits) bucket(id string, own carillon.RateLimit) *bucket {
 }
 
 // take spends n tokens, or none; then it returns after how long to ask again.
-// What costs more than the bucket holds takes a full one.
 func (b *bucket) take(now time.Time, n int) (wait time.Duration) {
-	r := b.tokens.ReserveN(now, min(n, b.limit.Burst))
+	r := b.tokens.ReserveN(now, n)
 	if wait = r.DelayFrom(now); wait > 0 {
 		r.CancelAt(now)
 	}
 	return wait
 }
 
-// spend takes n requests more from what the caller's key may make: a batch
-// counts as its events.
-func (s *Server) spend(c echo.Context, n int) error {
+// spendMore takes n requests more from what the caller's key may make, beside
+// the one that it is making: a batch counts as its events. One with more of them
+// than can ever be at once takes all there can be.
+func (s *Server) spendMore(c echo.Context, n int) error {
 	key, _ := callerOf(c.Request().Context())
-	return s.spendOf(c, key.ID, key.RateLimit, n)
-}
-
-// spendOf takes n requests from what the holder may make, and tells the client
-// how it stands.
-// https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
-func (s *Server) spendOf(c echo.Context, holder string, own carillon.RateLimit, n int) error {
-	b := s.limits.bucket(holder, own)
+	b := s.limits.bucket(key.ID, key.RateLimit)
 	if b == nil {
 		return nil
 	}
+	return s.spend(c, b, min(n, b.limit.Burst-1))
+}
+
+// spendOne takes a request from what a key or a source may make.
+func (s *Server) spendOne(c echo.Context, id string, own carillon.RateLimit) error {
+	b := s.limits.bucket(id, own)
+	if b == nil {
+		return nil
+	}
+	return s.spend(c, b, 1)
+}
+
+// spend takes n requests and tells the client how it stands.
+// https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
+func (s *Server) spend(c echo.Context, b *bucket, n int) error {
 	now := s.limits.now()
 	wait := b.take(now, n)
 	left := max(b.tokens.TokensAt(now), 0)
@@ -145,7 +153,7 @@ func (s *Server) admitted(c echo.Context, secret string) (carillon.Key, error) {
 	if err != nil {
 		return carillon.Key{}, err
 	}
-	return key, s.spendOf(c, key.ID, key.RateLimit, 1)
+	return key, s.spendOne(c, key.ID, key.RateLimit)
 }
 
 // guess returns how long to wait before the key may be looked at.

@@ -136,7 +136,7 @@ func (s *Server) admitUpstream(c echo.Context) (carillon.Source, json.RawMessage
 		if !sources.Authenticate(src.Authentication, c.Request().Header, body, s.deps.Now()) {
 			return src, nil, notAdmitted()
 		}
-		if err := s.spendOf(c, src.ID, carillon.RateLimit{}, 1); err != nil {
+		if err := s.spendOne(c, src.ID, carillon.RateLimit{}); err != nil {
 			return src, nil, err
 		}
 	default:

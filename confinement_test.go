@@ -1,7 +1,6 @@
 package carillon_test
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,7 +50,7 @@ func TestARefusalByScopeSaysWhatIsAllowed(t *testing.T) {
 	err := carillon.Confinement{"feed": {"a", "b"}, "project": {"p"}}.CheckAll(map[string][]string{"feed": {"c"}})
 	require.Equal(t, carillon.CodeForbidden, carillon.CodeOf(err))
 	var e *carillon.Error
-	require.True(t, errors.As(err, &e))
+	require.ErrorAs(t, err, &e)
 	require.Equal(t, []carillon.Problem{
 		{Pointer: "/scope", Detail: "must have feed, and of its values only a, b"},
 		{Pointer: "/scope", Detail: "must have project, and of its values only p"},

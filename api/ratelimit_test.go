@@ -204,8 +204,10 @@ func TestLimitsTakeBoundedMemory(t *testing.T) {
 	t.Parallel()
 	l := newLimits(Deps{Now: func() time.Time { return now }, RateLimit: carillon.RateLimit{PerSecond: 1, Burst: 1}, Guesses: Guesses})
 	wrong := carillon.Errorf(carillon.CodeUnauthorized, "no")
-	for n := range keptProofs + 1000 {
-		at := netip.PrefixFrom(netip.AddrFrom4([4]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}), 32)
+	address := netip.MustParseAddr("10.0.0.0")
+	for range keptProofs + 1000 {
+		address = address.Next()
+		at := netip.PrefixFrom(address, address.BitLen())
 		l.bucket(at.String(), carillon.RateLimit{})
 		l.guessed(proof{from: at}, wrong)
 		l.guessed(proof{from: at}, nil)

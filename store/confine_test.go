@@ -99,21 +99,21 @@ func TestAConfinedContextShowsOnlyWhatIsWithin(t *testing.T) {
 				for _, id := range own {
 					want = append(want, id+"/sub_own_more", id+"/sub_own")
 				}
-				require.Equal(t, want, deliveriesOf(t, ctx, s))
-				require.Equal(t, want, deliveriesOf(t, ctx, s, carillon.Failed))
+				require.Equal(t, want, deliveriesOf(ctx, t, s))
+				require.Equal(t, want, deliveriesOf(ctx, t, s, carillon.Failed))
 				for sub, n := range map[string]int{"sub_own": len(own), "sub_wider": 0, "sub_other": 0, "sub_global": 0} {
 					rows, err := s.ListDeliveries(ctx, carillon.DeliveryFilter{SubscriptionID: sub, Limit: 50})
 					require.NoError(t, err)
 					require.Len(t, rows, n, sub)
 				}
-				within(t, ctx, s, own[0])
+				within(ctx, t, s, own[0])
 			})
 		}
 	})
 }
 
 // deliveriesOf reads all deliveries, page by page.
-func deliveriesOf(t *testing.T, ctx context.Context, s *store.Store, states ...carillon.DeliveryState) (places []string) {
+func deliveriesOf(ctx context.Context, t *testing.T, s *store.Store, states ...carillon.DeliveryState) (places []string) {
 	t.Helper()
 	f := carillon.DeliveryFilter{Limit: 3, States: states}
 	for {
@@ -130,7 +130,7 @@ func deliveriesOf(t *testing.T, ctx context.Context, s *store.Store, states ...c
 }
 
 // within looks at single objects.
-func within(t *testing.T, ctx context.Context, s *store.Store, own string) {
+func within(ctx context.Context, t *testing.T, s *store.Store, own string) {
 	t.Helper()
 	rows, err := s.ListEvents(ctx, carillon.EventFilter{Scope: map[string]string{"feed": "b"}, Limit: 50})
 	require.NoError(t, err)

@@ -68,7 +68,11 @@ func TestEveryRouteForEveryRole(t *testing.T) {
 	b := setup(t)
 	secrets := map[carillon.Role]string{}
 	for _, role := range carillon.Roles {
-		secrets[role], _ = b.store.newKey(t, role)
+		secrets[role], _ = b.store.newKey(t, role, func(k *carillon.Key) {
+			if role == carillon.RolePublisher {
+				k.Sources = []string{"x"}
+			}
+		})
 	}
 	expired, _ := b.store.newKey(t, carillon.RoleAdmin, func(k *carillon.Key) { k.ExpiresAt = now })
 	revoked, _ := b.store.newKey(t, carillon.RoleAdmin, func(k *carillon.Key) { k.RevokedAt = now })

@@ -33,6 +33,8 @@ type Server struct {
 	deps Deps
 	keys *keyring
 	echo *echo.Echo
+	// limits are how much each may ask for.
+	limits *limits
 	// openAPI is the description as it is served.
 	openAPI []byte
 
@@ -66,7 +68,7 @@ func New(d Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{deps: d, keys: newKeyring(d), openAPI: description, stopping: make(chan struct{})}
+	s := &Server{deps: d, keys: newKeyring(d), limits: newLimits(d), openAPI: description, stopping: make(chan struct{})}
 	s.deps.AdminKey = "" // the hash is all that is needed
 	s.ready.Store(true)
 	e := echo.New()

@@ -180,6 +180,7 @@ func (s *service) handler() (*api.Server, error) {
 		AdminKey: s.cfg.AdminKey.Reveal(), TemporalWebURL: s.cfg.TemporalWebURL, Namespace: s.namespace,
 		Store: s.store, Publisher: s.publisher, History: s.histories, Catalog: s.catalog,
 		Conditions: s.conditions, Channels: s.channels, Memory: s.store,
+		RateLimit: carillon.RateLimit(s.cfg.RateLimit), Guesses: api.Guesses,
 		Checks: checks, Metrics: metrics, Log: s.log, Now: time.Now,
 	})
 }

@@ -169,6 +169,10 @@ func checkVersion(pattern string) (detail string, column int) {
 	if pattern == "" {
 		return "", 0
 	}
+	// Ranges and intervals, too: reading one costs more than its length.
+	if err := checkGlob(pattern); err != nil {
+		return err.Error(), 1
+	}
 	if r, is := readInterval(pattern); is {
 		return r.check()
 	}

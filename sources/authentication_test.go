@@ -27,7 +27,7 @@ func sum(algorithm func() stdhash.Hash, secret string, body []byte) []byte {
 	return mac.Sum(nil)
 }
 
-func standardHeader(t *testing.T, secret string, at time.Time, body []byte) http.Header {
+func standardHeader(t testing.TB, secret string, at time.Time, body []byte) http.Header {
 	t.Helper()
 	key, err := signature.ParseKey(secret)
 	require.NoError(t, err)

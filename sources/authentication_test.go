@@ -153,6 +153,14 @@ func TestAHeaderThatIsThereTwiceAuthenticatesNobody(t *testing.T) {
 	auth := carillon.SourceAuthentication{Scheme: SchemeToken, Header: "X-Token", Secret: "the secret"}
 	header := http.Header{"X-Token": {"the secret", "the secret"}}
 	require.False(t, Authenticate(auth, header, nil, authenticatedAt))
+
+	auth = carillon.SourceAuthentication{Scheme: SchemeStandardWebhooks, Secret: signature.NewSecret()}
+	for name := range standardHeader(t, auth.Secret, authenticatedAt, nil) {
+		header := standardHeader(t, auth.Secret, authenticatedAt, nil)
+		require.True(t, Authenticate(auth, header, nil, authenticatedAt))
+		header[name] = append(header[name], header[name][0])
+		require.False(t, Authenticate(auth, header, nil, authenticatedAt), name)
+	}
 }
 
 func TestAnOldStandardWebhookAuthenticatesNobody(t *testing.T) {

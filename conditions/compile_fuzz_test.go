@@ -1,7 +1,6 @@
 package conditions_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -51,8 +50,6 @@ func FuzzTemplate(f *testing.F) {
 		} else if len(out) > conditions.MaxRenderedBytes || !utf8.Valid(out) {
 			t.Fatalf("%s %q: %d bytes", mode, text, len(out))
 		} else if (mode == conditions.JSON || mode == conditions.JSONSlack || mode == conditions.JSONHTML) && !json.Valid(out) {
-			t.Fatalf("%s %q: %q", mode, text, out)
-		} else if mode == conditions.Header && bytes.ContainsAny(bytes.ReplaceAll(out, []byte(text), nil), "\r\n") && !bytes.ContainsAny([]byte(text), "\r\n") {
 			t.Fatalf("%s %q: %q", mode, text, out)
 		}
 		address, err := templates.CompileURL("https://h.example.com/"+text, nil)

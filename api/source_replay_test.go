@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+	"maps"
 	"net/http"
 	"os"
 	"strconv"
@@ -95,9 +96,7 @@ func TestEveryKindOfSourceIsSignedByteForByte(t *testing.T) {
 				b.guard(t, name, kind, authentication)
 				send := func(status int, body string, signed map[string]string) {
 					t.Helper()
-					for field, value := range headers {
-						signed[field] = value
-					}
+					maps.Copy(signed, headers)
 					b.ok(t, status, upstreamCall(name, body, signed))
 				}
 				taken := len(b.publisher.published)
@@ -132,9 +131,7 @@ func TestASignedRequestIsGoodForFiveMinutes(t *testing.T) {
 		authentication, secret := signedSource(sources.SchemeStandardWebhooks)
 		b.guard(t, kind, kind, authentication)
 		body, header := upstreamExample(t, kind)
-		for field, value := range signers[sources.SchemeStandardWebhooks](t, secret, body, now) {
-			header[field] = value
-		}
+		maps.Copy(header, signers[sources.SchemeStandardWebhooks](t, secret, body, now))
 		for _, test := range []struct {
 			after  time.Duration
 			status int
@@ -162,9 +159,7 @@ func TestASignedRequestThatIsRepeatedMakesNoSecondEvent(t *testing.T) {
 		authentication, secret := signedSource(sources.SchemeStandardWebhooks)
 		b.guard(t, kind, kind, authentication)
 		body, header := upstreamExample(t, kind)
-		for field, value := range signers[sources.SchemeStandardWebhooks](t, secret, body, now) {
-			header[field] = value
-		}
+		maps.Copy(header, signers[sources.SchemeStandardWebhooks](t, secret, body, now))
 		b.ok(t, http.StatusAccepted, upstreamCall(kind, body, header))
 		taken := len(b.publisher.published)
 		require.NotZero(t, taken, kind)

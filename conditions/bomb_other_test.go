@@ -12,7 +12,7 @@ import (
 // time on the clock.
 func measure(do func()) (bytes int, took time.Duration, err error) {
 	took = time.Hour
-	for range bombRuns {
+	for range bombRuns() {
 		debug.FreeOSMemory()
 		before := held()
 		began := time.Now()

@@ -3,6 +3,7 @@ package conditions_test
 import (
 	"encoding/json"
 	"errors"
+	"net/url"
 	"testing"
 	"unicode/utf8"
 
@@ -55,8 +56,10 @@ func FuzzTemplate(f *testing.F) {
 		address, err := templates.CompileURL("https://h.example.com/"+text, nil)
 		if err != nil {
 			refusedWithPlaces(t, text, err)
-		} else if _, err := address.Render(t.Context(), input); err != nil {
+		} else if written, err := address.Render(t.Context(), input); err != nil {
 			hasReason(t, text, err)
+		} else if u, err := url.Parse(written); err == nil && (u.Scheme != "https" || u.Host != "h.example.com" || u.User != nil) {
+			t.Fatalf("%q: %q", text, written)
 		}
 	})
 }

@@ -93,5 +93,5 @@ clean: ## remove what was built; data in .carillon stays
 # All tools of tools/go.mod at once, in the versions written there.
 bin/tools/.built: tools/go.mod tools/go.sum
 	@mkdir -p bin/tools
-	$(GO) -C tools build -o ../bin/tools/ tool
+	$(GO) -C tools build -o ../bin/tools/ tool || { echo "The tools of tools/go.mod cannot be had: see above." >&2; exit 1; }
 	@touch $@

@@ -64,6 +64,20 @@ bench: build ## measure what was built beside its engine; SCENARIO=name for one,
 bench-hot: ## measure the hot paths without a server: matching, conditions, signatures
 	$(GO) test -run '^$$' -bench . -benchmem ./bench/...
 
+FUZZTIME ?= 5m
+FUZZ ?= .
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME=5m each, one after the other; FUZZ=pattern for some
+	FUZZTIME=$(FUZZTIME) .ci/fuzz '$(FUZZ)'
+
+.PHONY: vuln
+vuln: build bin/tools/.built ## look both binaries up in Go's vulnerability database; fails where it cannot be read
+	.ci/vuln
+
+.PHONY: sbom
+sbom: build bin/tools/.built ## write what each binary is made of to bin/*.cdx.json, as CycloneDX
+	.ci/sbom '$(VERSION)'
+
 .PHONY: histories
 histories: ## record the histories that later versions must replay
 	$(GO) test ./workflows -run TestHistoriesReplay -record
@@ -79,5 +93,5 @@ clean: ## remove what was built; data in .carillon stays
 # All tools of tools/go.mod at once, in the versions written there.
 bin/tools/.built: tools/go.mod tools/go.sum
 	@mkdir -p bin/tools
-	$(GO) -C tools build -o ../bin/tools/ tool
+	$(GO) -C tools build -o ../bin/tools/ tool || { echo "The tools of tools/go.mod cannot be had: see above." >&2; exit 1; }
 	@touch $@

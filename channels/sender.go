@@ -86,6 +86,12 @@ type Renderer interface {
 	Payload(m Message) (formats.Payload, error)
 }
 
+// Warner is a sender that knows endpoints which are allowed, but can hardly be
+// meant. The pointers are below "/endpoint".
+type Warner interface {
+	Warnings(e carillon.Endpoint) []carillon.Problem
+}
+
 // Registry holds the senders by their names.
 type Registry map[string]Sender
 
@@ -99,12 +105,14 @@ type Config struct {
 	PublicURL string
 	// Settings has what is set for the installation; nil for nothing.
 	Settings Settings
+	// Threads remembers where messages were put; nil remembers nothing.
+	Threads Threads
 }
 
 // NewRegistry makes all senders.
 func NewRegistry(c Config) Registry {
 	registry := Registry{}
-	for _, s := range []Sender{newWebhook(c.Policy, c.Now, c.PublicURL)} {
+	for _, s := range []Sender{newWebhook(c.Policy, c.Now, c.PublicURL), newSlack(c)} {
 		registry[s.Name()] = s
 	}
 	return registry

@@ -204,7 +204,9 @@ func slackUnits(text string) int {
 }
 
 // clipSlack returns text with at most limit units, its end replaced by "…".
-func clipSlack(text string, limit int) string { return clipSlackBy(text, limit, func(s string) string { return s }) }
+func clipSlack(text string, limit int) string {
+	return clipSlackBy(text, limit, func(s string) string { return s })
+}
 
 // clipMrkdwn is [escapeMrkdwn] with at most limit units, cut between escapes.
 func clipMrkdwn(text string, limit int) string { return clipSlackBy(text, limit, escapeMrkdwn) }

@@ -82,6 +82,7 @@ func (s *slack) Attempt(ctx context.Context, m Message) carillon.Attempt {
 			a.Outcome, a.Error = carillon.OutcomeReject, "the stored endpoint cannot be read"
 			return
 		}
+		a.Request = &carillon.Request{Method: http.MethodPost, Host: s.Host(m.Endpoint)}
 		message, topic, err := s.write(m, endpoint)
 		if err != nil {
 			a.Outcome, a.Error = carillon.OutcomeReject, "the message cannot be written: "+err.Error()
@@ -100,13 +101,15 @@ func (s *slack) Attempt(ctx context.Context, m Message) carillon.Attempt {
 			a.Outcome, a.Error = carillon.OutcomeRefused, "there is no token of Slack: neither the endpoint has one nor the installation"
 			return
 		}
-		if m.Progress != nil {
-			a.Progress = m.Progress // holds for the attempts after this one, too
-		}
 		s.post(ctx, a, slackPost{
 			slackBot: slackBot{endpoint: endpoint, timeout: timeout}, message: message, topic: topic, subscription: m.Subscription,
 			id: m.id(), event: m.Event, alone: len(m.Batch) < 2, anew: m.Progress != nil,
 		})
+		if a.Outcome == carillon.OutcomeDelivered {
+			a.Progress = nil
+		} else if a.Progress == nil {
+			a.Progress = m.Progress // holds for the attempts after this one, too
+		}
 	})
 }
 

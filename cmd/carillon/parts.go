@@ -76,6 +76,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	}
 	p.channels = channels.NewRegistry(channels.Config{
 		Policy: policy, Now: time.Now, PublicURL: cfg.PublicURL, Settings: p.store, Inbox: p.store,
+		Threads: p.store,
 	})
 	p.metrics.MustRegister(&healthMetrics{store: p.store, log: log})
 	p.publisher = workflows.NewPublisher(p.temporal, dataConverter, p.namespace, p.store, time.Now, log)

@@ -175,10 +175,18 @@ func (d *doctor) settings(ctx context.Context) finding {
 	if d.store, err = store.Open(ctx, d.cfg.DatabaseURL.Reveal(), ring); err != nil {
 		complain("CARILLON_DATABASE_URL: %v", err)
 	}
+	codec, err := newCodec(d.cfg)
+	if err != nil {
+		complain("%v", err)
+		codec, _ = seal.NewCodec("") // opens nothing
+	}
 	if d.options, err = temporalOptions(envconfig.EnvLookupOS, "", slog.New(slog.DiscardHandler)); err != nil {
 		complain("%v", err)
-	} else if d.temporal, err = client.NewLazyClient(d.options); err != nil {
-		complain("set up the Temporal client: %v", err)
+	} else {
+		encode(&d.options, codec)
+		if d.temporal, err = client.NewLazyClient(d.options); err != nil {
+			complain("set up the Temporal client: %v", err)
+		}
 	}
 	if len(problems) > 0 {
 		return finding{

@@ -40,6 +40,7 @@ type parts struct {
 	publisher  *workflows.Publisher
 	activities *activities.Activities
 	metrics    *prometheus.Registry
+	codec      *seal.Codec
 }
 
 // assemble wires the parts. Neither the database nor Temporal needs to be
@@ -57,12 +58,16 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if err != nil {
 		return nil, err
 	}
+	if p.codec, err = newCodec(cfg); err != nil {
+		return nil, err
+	}
 	p.channels = channels.NewRegistry(safehttp.Policy{Allow: allow}, time.Now, cfg.PublicURL)
 
 	options, err := temporalOptions(envconfig.EnvLookupOS, temporalAddress, log)
 	if err != nil {
 		return nil, err
 	}
+	encode(&options, p.codec)
 	p.namespace = options.Namespace
 	if p.temporal, err = client.NewLazyClient(options); err != nil {
 		return nil, usagef("set up the Temporal client: %w", err)
@@ -101,7 +106,19 @@ func check(cfg config.Config) (*seal.Ring, []netip.Prefix, error) {
 	if _, err := schema.Parse(cfg.DatabaseURL.Reveal()); err != nil {
 		return nil, nil, usagef("CARILLON_DATABASE_URL: %w", err)
 	}
+	if _, err := newCodec(cfg); err != nil {
+		return nil, nil, err
+	}
 	return ring, allow, nil
+}
+
+// newCodec reads the keys of what Temporal keeps.
+func newCodec(cfg config.Config) (*seal.Codec, error) {
+	codec, err := seal.NewCodec(cfg.CodecKey.Reveal())
+	if err != nil {
+		return nil, usagef("CARILLON_CODEC_KEY: %w", err)
+	}
+	return codec, nil
 }
 
 func (p *parts) close() {

@@ -44,7 +44,9 @@ type dataConverter struct {
 var _ workflow.ContextAware = dataConverter{}
 
 // WithWorkflowContext returns the converter for workflow code.
-func (c dataConverter) WithWorkflowContext(workflow.Context) converter.DataConverter { return c.inWorkflow }
+func (c dataConverter) WithWorkflowContext(workflow.Context) converter.DataConverter {
+	return c.inWorkflow
+}
 
 // WithContext returns the converter for everything else.
 func (c dataConverter) WithContext(context.Context) converter.DataConverter { return c }

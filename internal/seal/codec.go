@@ -183,7 +183,6 @@ func (c *Codec) open(data []byte) ([]byte, error) {
 	return text, nil
 }
 
-
 // String says nothing of the keys.
 func (*Codec) String() string { return "[codec]" }
 

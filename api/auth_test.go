@@ -26,6 +26,7 @@ var (
 		"POST /v1/subscriptions/:id/recover",
 		"DELETE /v1/subscriptions/:id/recover",
 		"POST /api/settings/webhooks/:id/refresh_availability_status/",
+		"GET /v1/codec", "POST /v1/codec/decode", "POST /v1/codec/encode",
 	}
 	readersMay = []string{
 		"POST /v1/conditions/evaluate", "POST /v1/templates/preview", "POST /v1/templates/import/proget",
@@ -40,7 +41,7 @@ var (
 // may says who may use a route, worked out without the table that is tested.
 func may(role carillon.Role, method, path string) bool {
 	adminsOnly := strings.HasPrefix(path, "/v1/keys") || path == "/v1/audit"
-	reads := method == http.MethodGet && !adminsOnly || slices.Contains(readersMay, method+" "+path)
+	reads := method == http.MethodGet && !adminsOnly && path != codecPath || slices.Contains(readersMay, method+" "+path)
 	switch role {
 	case carillon.RoleReader:
 		return reads

@@ -1,6 +1,7 @@
 package carillon
 
 import (
+	"encoding/json"
 	"time"
 )
 
@@ -91,6 +92,11 @@ type Delivery struct {
 	// PutBack says, of a held delivery to be recorded, that its recovery tried
 	// it in vain and goes on: it stays held though its subscription is enabled.
 	PutBack bool
+	// Progress is what the last attempt left for the next; nil for most.
+	Progress json.RawMessage
+	// MaxPerMinute is, of a delivery to be claimed, how many of its subscription's
+	// go alone in a minute: what is beyond is gathered. 0 is no limit.
+	MaxPerMinute int
 	// Outcome is, of a delivery to be recorded, what the endpoint's health
 	// learns from the attempt: a delivered one forgets failures, others count as
 	// one. Empty when it learns nothing.
@@ -104,6 +110,8 @@ const (
 	MaxErrorBytes   = 512
 	MaxHeaderBytes  = 1 << 10 // all recorded headers of a request, and of a response
 	MaxHostBytes    = 128
+	// MaxProgressBytes bounds an attempt's progress.
+	MaxProgressBytes = 2 << 10
 )
 
 // Attempt is one try of a delivery: what the history keeps of it. It repeats
@@ -123,6 +131,10 @@ type Attempt struct {
 	RetryAfter Duration  `json:"retry_after,omitempty"`
 	Request    *Request  `json:"request,omitempty"`
 	Response   *Response `json:"response,omitempty"`
+	// Progress is, of a delivery that was made in part, what its channel needs to
+	// know at the next attempt, such as who got the message already: JSON of at
+	// most [MaxProgressBytes], without secrets.
+	Progress json.RawMessage `json:"progress,omitempty"`
 	// NotTaken are, of a batch that was delivered, the ids of the events that the
 	// receiver says failed. Its sender sets it; it is recorded elsewhere.
 	NotTaken []string `json:"-"`

@@ -12,7 +12,14 @@ type Health struct {
 	OpenSince time.Time
 	// ProbeAt is when the next probe of an open breaker is due.
 	ProbeAt time.Time
+	// ToldSince is since when people know of an outage; zero when they know of
+	// none.
+	ToldSince time.Time
 }
+
+// FailingAfter is how many attempts in a row an endpoint must fail for people to
+// be told of it.
+const FailingAfter = 3
 
 // BreakerThreshold is how many attempts in a row an endpoint must fail for its
 // breaker to open: more than one delivery has on the default schedule, so that
@@ -36,6 +43,9 @@ var HealthStates = []HealthState{HealthOK, HealthFailing, HealthOpen}
 
 // Open reports whether the breaker is open.
 func (h Health) Open() bool { return !h.OpenSince.IsZero() }
+
+// Well reports whether there is nothing to say of it: a success is no news.
+func (h Health) Well() bool { return h.State() == HealthOK && h.ToldSince.IsZero() }
 
 // State sums the health up.
 func (h Health) State() HealthState {

@@ -44,7 +44,8 @@ var mayImport = map[string][]string{
 	"store":    {".", "schema"},
 	"client":   {".", "internal/signature"},
 	"formats":  {".", "conditions", "catalog", "internal/signature"},
-	"channels": {".", "conditions", "formats", "internal/safehttp", "internal/signature"},
+	"messages": {".", "conditions", "catalog"},
+	"channels": {".", "conditions", "formats", "messages", "internal/safehttp", "internal/signature"},
 
 	"matching":         {".", "conditions"},
 	"activities":       {".", "conditions", "matching", "channels", "formats", "internal/history"},

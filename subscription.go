@@ -64,8 +64,11 @@ type Subscription struct {
 	Profile string
 	// Batch gathers its events into requests of many; zero for none.
 	Batch Batch
-	Retry Retry
-	State SubscriptionState
+	// MaxPerMinute is how many messages a minute a channel that writes for people
+	// sends at most; what is beyond is summed up in one. 0 is no limit.
+	MaxPerMinute int
+	Retry        Retry
+	State        SubscriptionState
 	// DisabledBy is the workflow id of the run that disabled it; empty when a person did, or when
 	// it is not disabled. DisabledReason is for people.
 	DisabledBy     string
@@ -120,6 +123,12 @@ func DefaultRetry() Retry {
 		Disable: DisableExhausted,
 	}
 }
+
+// Limits of messages a minute.
+const (
+	DefaultPerMinute = 20
+	MaxPerMinute     = 600
+)
 
 // Endpoint is an address in its channel's JSON shape. It can hold secrets (a
 // signing key, a password, a URL that is one), so it never prints itself; a

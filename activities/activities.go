@@ -74,6 +74,9 @@ type breakers interface {
 		health carillon.Health, opened bool, err error)
 	CloseBreaker(ctx context.Context, c carillon.Closing) (closed bool, err error)
 	SetProbe(ctx context.Context, id string, openSince, at time.Time) error
+	// Tell and EndOutage note what people know.
+	Tell(ctx context.Context, id string, since time.Time) error
+	EndOutage(ctx context.Context, id string, since time.Time) error
 }
 
 // Histories reads an event back from the run that carries it.

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -28,6 +29,8 @@ type AttemptInput struct {
 	Probe bool `json:"probe,omitempty"`
 	// PayloadSHA256, unless empty, is the digest of the only payload to send.
 	PayloadSHA256 string `json:"payload_sha256,omitempty"`
+	// Progress is that of the attempt before; nil for the first.
+	Progress json.RawMessage `json:"progress,omitempty"`
 }
 
 // awayRetry is how soon an attempt that Carillon itself could not make, its
@@ -61,7 +64,7 @@ func (a *Activities) attempt(ctx context.Context, in AttemptInput) carillon.Atte
 		return a.untried(carillon.OutcomeReject, carillon.Clip("the event cannot be read: "+err.Error(), carillon.MaxErrorBytes))
 	}
 	return a.attemptAt(ctx, in, func(sub *carillon.Subscription, sender channels.Sender) carillon.Attempt {
-		result := sender.Attempt(ctx, message(sub, in, pub.Event))
+		result := sender.Attempt(ctx, a.message(sub, in, pub.Event))
 		result.EventID = pub.Event.ID
 		return result
 	})

@@ -87,7 +87,7 @@ func (a *Activities) Backlog(ctx context.Context, in BacklogInput) (BacklogResul
 	out := BacklogResult{
 		State: sub.State, Name: carillon.Clip(sub.Name, maxPlanName), Generation: sub.Generation,
 		Disable: sub.Retry.Disable, Delays: a.delays(sub.Retry.Schedule), Total: total,
-		OpenSince: sub.Health.OpenSince, ProbeAt: sub.Health.ProbeAt, Batched: !sub.Batch.IsZero(),
+		OpenSince: sub.Health.OpenSince, ProbeAt: sub.Health.ProbeAt, Batched: !a.batch(&sub).IsZero(),
 	}
 	ids := make([]string, len(rows))
 	for i, row := range rows {

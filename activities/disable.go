@@ -68,7 +68,7 @@ func (a *Activities) Disable(ctx context.Context, in DisableInput) (DisableResul
 		return DisableResult{Disabled: result.Disabled}, nil
 	}
 	if !in.Gone && !in.Refused && !in.Recovery {
-		err := a.publishOwn(ctx, "delivery.exhausted", in.EventID+"/"+in.SubscriptionID+"/"+in.Run, in, map[string]any{
+		err := a.publishOwn(ctx, "delivery.exhausted", in.EventID+"/"+in.SubscriptionID+"/"+in.Run, in.SubscriptionID, in.At, map[string]any{
 			"subscription": in.SubscriptionID, "event": in.EventID, "event_type": in.EventType,
 			"attempts": in.Attempts, "status": in.Status, "error": in.Error,
 		})
@@ -78,7 +78,7 @@ func (a *Activities) Disable(ctx context.Context, in DisableInput) (DisableResul
 	}
 	if result.Disabled {
 		id := carillon.GenerationKey(in.SubscriptionID, in.Generation)
-		err := a.publishOwn(ctx, "subscription.disabled", id, in, map[string]any{
+		err := a.publishOwn(ctx, "subscription.disabled", id, in.SubscriptionID, in.At, map[string]any{
 			"subscription": in.SubscriptionID, "name": result.Subscription.Name, "channel": result.Subscription.Channel,
 			"reason": reason, "event": in.EventID, "attempts": in.Attempts, "run": in.Run,
 		})
@@ -87,22 +87,4 @@ func (a *Activities) Disable(ctx context.Context, in DisableInput) (DisableResul
 		}
 	}
 	return DisableResult{Disabled: result.Disabled}, nil
-}
-
-// publishOwn publishes an event of Carillon's own. All of it comes from the
-// recorded input, so that a repeat is the same event.
-func (a *Activities) publishOwn(ctx context.Context, eventType, id string, in DisableInput, fields map[string]any) error {
-	event, err := carillon.OwnEvent(eventType, id, in.SubscriptionID, in.At, fields)
-	if err != nil {
-		return err
-	}
-	fingerprint, err := carillon.Fingerprint(event)
-	if err != nil {
-		return err
-	}
-	_, err = a.publisher.Publish(ctx, event, fingerprint)
-	if err != nil && carillon.CodeOf(err) != carillon.CodeEventReused { // the name was changed in between: it was told
-		return fmt.Errorf("publish %s: %w", eventType, err)
-	}
-	return nil
 }

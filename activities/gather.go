@@ -50,6 +50,8 @@ type GatherResult struct {
 	// oldest unsuccessful one is due.
 	OpenedAt time.Time `json:"opened_at,omitzero"`
 	NextAt   time.Time `json:"next_at,omitzero"`
+	// Summed says that a request tells of its events in sum, however many.
+	Summed bool `json:"summed,omitempty"`
 	// Rows are those of the next request, the oldest first.
 	Rows []GatheredRow `json:"rows,omitempty"`
 }
@@ -72,13 +74,15 @@ func (a *Activities) Gather(ctx context.Context, in GatherInput) (GatherResult, 
 	if err != nil && carillon.CodeOf(err) != carillon.CodeNotFound {
 		return GatherResult{}, err
 	}
-	out := GatherResult{Max: 1}
+	out, batch := GatherResult{Max: 1}, carillon.Batch{}
 	if err == nil {
+		batch = a.batch(&sub)
 		profile, _ := carillon.LookupProfile(sub.Profile)
 		out = GatherResult{
 			State: sub.State, Name: carillon.Clip(sub.Name, maxPlanName), Channel: sub.Channel,
 			Generation: sub.Generation, Disable: sub.Retry.Disable, Holds: profile.Holds,
-			Delays: a.delays(sub.Retry.Schedule), Window: sub.Batch.Window, Max: max(1, sub.Batch.Max),
+			Delays: a.delays(sub.Retry.Schedule), Window: batch.Window, Max: max(1, batch.Max),
+			Summed: a.channels.ForPeople(sub.Channel),
 		}
 	}
 	rows, err := a.store.Gathered(ctx, in.Subscription, MaxGathered)
@@ -100,7 +104,7 @@ func (a *Activities) Gather(ctx context.Context, in GatherInput) (GatherResult, 
 	if !in.Take {
 		return out, nil
 	}
-	if out.Unsuccessful == 0 || sub.Batch.IsZero() {
+	if out.Unsuccessful == 0 || batch.IsZero() {
 		rows = rows[:min(len(rows), out.Max)]
 	}
 	for _, row := range rows {
@@ -112,6 +116,15 @@ func (a *Activities) Gather(ctx context.Context, in GatherInput) (GatherResult, 
 		out.Rows = append(out.Rows, taken)
 	}
 	return out, nil
+}
+
+// batch is how a subscription's events are gathered. One that writes for people
+// has them gathered when they come faster than a person can read.
+func (a *Activities) batch(sub *carillon.Subscription) carillon.Batch {
+	if sub.Batch.IsZero() && a.channels.ForPeople(sub.Channel) {
+		return carillon.Batch{Window: carillon.Duration(time.Minute), Max: MaxGathered}
+	}
+	return sub.Batch
 }
 
 // SettleInput is what became of deliveries that went in one request, or in
@@ -152,6 +165,7 @@ func (a *Activities) Settle(ctx context.Context, in SettleInput) (SettleResult, 
 		a.log.DebugContext(ctx, "the endpoints in trouble are not known anew", "error", err)
 	}
 	var rows []carillon.Delivery
+	last := map[string]failure{}
 	for _, group := range in.Groups {
 		for _, r := range group.Rows {
 			row := carillon.Delivery{
@@ -161,6 +175,7 @@ func (a *Activities) Settle(ctx context.Context, in SettleInput) (SettleResult, 
 			}
 			if r.Event == in.Tells {
 				row.Outcome = a.telling(Row{Subscription: in.Subscription, Outcome: in.Outcome})
+				last[in.Subscription] = failure{event: r.Event, attempts: r.Attempts, status: group.Status, err: group.Error}
 			}
 			rows = append(rows, row)
 		}
@@ -169,7 +184,7 @@ func (a *Activities) Settle(ctx context.Context, in SettleInput) (SettleResult, 
 	if err != nil {
 		return SettleResult{}, err
 	}
-	a.learn(ctx, recorded.Health)
+	a.learn(ctx, recorded.Health, last)
 	if in.Outcome.Failed() {
 		a.bulkheads.recorded(in.Subscription) // after the breaker opened
 	}

@@ -62,7 +62,7 @@ func (t *troubles) put(id string, h carillon.Health) {
 	if t.known == nil {
 		t.known = map[string]carillon.Health{}
 	}
-	if h.State() == carillon.HealthOK {
+	if h.Well() {
 		delete(t.known, id)
 	} else {
 		t.known[id] = h
@@ -94,10 +94,12 @@ func (t *troubles) refresh(ctx context.Context, now time.Time, read func(context
 	return nil
 }
 
-// learn takes what was recorded, and opens the breakers that it trips.
-func (a *Activities) learn(ctx context.Context, health map[string]carillon.Health) {
+// learn takes what was recorded: it opens the breakers that it trips, and tells
+// people of what begins or ends. last is the last failure of each endpoint.
+func (a *Activities) learn(ctx context.Context, health map[string]carillon.Health, last map[string]failure) {
 	for id, h := range health {
 		a.troubles.set(id, h)
+		a.tell(ctx, id, h, last[id])
 		if h.Failures >= carillon.BreakerThreshold && !h.Open() {
 			a.open(ctx, id)
 		}
@@ -173,6 +175,9 @@ func (a *Activities) Probed(ctx context.Context, in ProbedInput) error {
 		a.troubles.set(in.SubscriptionID, h)
 		a.meter.Breaker(h.State())
 		a.log.InfoContext(ctx, "the breaker of an endpoint closed", "subscription", in.SubscriptionID, "half", in.Half)
+		if sub, err := a.store.Subscription(ctx, in.SubscriptionID); err == nil && in.Close {
+			a.tell(ctx, sub.ID, sub.Health, failure{}) // else the next delivery does it
+		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package activities
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/carillon-dev/carillon"
@@ -37,6 +38,8 @@ type Row struct {
 	// Outcome is that of the attempt that the row is recorded after; empty when
 	// none was made.
 	Outcome carillon.Outcome `json:"outcome,omitempty"`
+	// Progress is what the attempt left for the next.
+	Progress json.RawMessage `json:"progress,omitempty"`
 }
 
 // RecordResult says what the database knew better.
@@ -59,13 +62,20 @@ func (a *Activities) Record(ctx context.Context, in RecordInput) (RecordResult, 
 			EventID: cmp.Or(r.EventID, in.EventID), Run: carillon.Run{WorkflowID: r.MovedTo}, SubscriptionID: r.Subscription, State: r.State, Attempts: r.Attempts,
 			Status: r.Status, Error: r.Error, Duration: time.Duration(r.DurationMS) * time.Millisecond,
 			NextAt: r.NextAt, FirstFailedAt: r.FirstFailedAt, UpdatedAt: now, PutBack: r.PutBack, Outcome: a.telling(r),
+			Progress: r.Progress,
 		}
 	}
 	recorded, err := a.store.Record(ctx, in.Owner, rows)
 	if err != nil {
 		return RecordResult{}, err
 	}
-	a.learn(ctx, recorded.Health)
+	last := map[string]failure{}
+	for _, r := range in.Rows {
+		if r.Outcome.Failed() {
+			last[r.Subscription] = failure{event: cmp.Or(r.EventID, in.EventID), attempts: r.Attempts, status: r.Status, err: r.Error}
+		}
+	}
+	a.learn(ctx, recorded.Health, last)
 	for _, r := range in.Rows {
 		if r.Outcome.Failed() {
 			a.bulkheads.recorded(r.Subscription) // after the breaker opened
@@ -77,7 +87,7 @@ func (a *Activities) Record(ctx context.Context, in RecordInput) (RecordResult, 
 // telling returns the outcome of a row that tells something of its endpoint's
 // health: a success is no news of one that is well.
 func (a *Activities) telling(r Row) carillon.Outcome {
-	if r.Outcome == carillon.OutcomeDelivered && a.troubles.get(r.Subscription).State() == carillon.HealthOK {
+	if r.Outcome == carillon.OutcomeDelivered && a.troubles.get(r.Subscription).Well() {
 		return ""
 	}
 	return r.Outcome

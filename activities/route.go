@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -58,6 +59,9 @@ type Plan struct {
 	Slow bool `json:"slow,omitempty"`
 	// Holds says that what is given up is held, not failed.
 	Holds bool `json:"holds,omitempty"`
+	// Progress is what the attempt before left, of a delivery that was made in
+	// part.
+	Progress json.RawMessage `json:"progress,omitempty"`
 	// Gathered says that another run sends it, with others in one request.
 	Gathered bool `json:"gathered,omitempty"`
 }
@@ -125,6 +129,8 @@ func (a *Activities) rows(pub *carillon.Publication, run carillon.Run, matched [
 		}
 		if !sub.Batch.IsZero() {
 			rows[i].Run.WorkflowID = carillon.GatherWorkflowID(sub.ID)
+		} else if a.channels.ForPeople(sub.Channel) {
+			rows[i].MaxPerMinute = sub.MaxPerMinute
 		}
 		if reason, held := sub.Held(); held {
 			rows[i].State = carillon.Held
@@ -191,7 +197,7 @@ func (a *Activities) plan(rows []carillon.Delivery, snap *snapshot) PageResult {
 	for i, row := range rows {
 		plans[i] = Plan{
 			Subscription: row.SubscriptionID, Channel: row.Channel, Host: row.Host,
-			State: row.State, Attempts: row.Attempts, NextAt: row.NextAt, FirstFailedAt: row.FirstFailedAt,
+			State: row.State, Attempts: row.Attempts, NextAt: row.NextAt, FirstFailedAt: row.FirstFailedAt, Progress: row.Progress,
 			Slow: a.bulkheads.slow(row.SubscriptionID), Gathered: carillon.IsGather(row.Run.WorkflowID),
 		}
 		sub, ok := snap.index.Get(row.SubscriptionID)

@@ -17,6 +17,8 @@ type SendInput struct {
 	Subscription string `json:"subscription"`
 	// Events are the deliveries, the oldest first.
 	Events []SentEvent `json:"events"`
+	// Summed is that of [GatherResult].
+	Summed bool `json:"summed,omitempty"`
 }
 
 // SentEvent is a delivery of a request, and which of its attempts that is.
@@ -49,6 +51,8 @@ const (
 	// eventsRead is how many are read before their size is looked at: what is
 	// beyond one request is not read.
 	eventsRead = 100
+	// maxSummedBytes bounds the events of a sum, which are in memory together.
+	maxSummedBytes = 64 << 20
 )
 
 // Send makes one request. As with [Activities.Attempt], its result is a result,
@@ -68,7 +72,7 @@ func (a *Activities) Send(ctx context.Context, in SendInput) (out SendResult, _ 
 		}
 	}()
 	out.Sent, out.Rejected = len(in.Events), map[string]string{}
-	events, away := a.readEvents(ctx, in.Events, &out)
+	events, away := a.readEvents(ctx, in, &out)
 	if away != nil {
 		out.Attempt = *away
 		return out, nil
@@ -78,14 +82,14 @@ func (a *Activities) Send(ctx context.Context, in SendInput) (out SendResult, _ 
 		try.Number = in.Events[0].Number
 	}
 	out.Attempt = a.attemptAt(ctx, try, func(sub *carillon.Subscription, sender channels.Sender) carillon.Attempt {
-		fitting, left := fit(sub, sender, events, out.Rejected)
+		fitting, left := a.fit(sub, sender, events, out.Rejected)
 		if len(left) > 0 {
 			out.Sent = slices.IndexFunc(in.Events, func(e SentEvent) bool { return e.Event == left[0].ID })
 		}
 		if len(fitting) == 0 {
 			return carillon.Attempt{Outcome: carillon.OutcomeReject, StartedAt: a.now(), Error: "no event can be written"}
 		}
-		attempt := sender.Attempt(ctx, message(sub, try, fitting...))
+		attempt := sender.Attempt(ctx, a.message(sub, try, fitting...))
 		out.NotTaken = attempt.NotTaken
 		return attempt
 	})
@@ -94,17 +98,21 @@ func (a *Activities) Send(ctx context.Context, in SendInput) (out SendResult, _ 
 
 // readEvents reads the events of a request, as many as one can carry. Those that
 // are gone are rejected. away is set when nothing can be read now.
-func (a *Activities) readEvents(ctx context.Context, sent []SentEvent, out *SendResult) (events []carillon.Event, away *carillon.Attempt) {
-	ids := make([]string, len(sent))
-	for i, e := range sent {
+func (a *Activities) readEvents(ctx context.Context, in SendInput, out *SendResult) (events []carillon.Event, away *carillon.Attempt) {
+	ids := make([]string, len(in.Events))
+	for i, e := range in.Events {
 		ids[i] = e.Event
+	}
+	most := carillon.MaxBatchPayload
+	if in.Summed {
+		most = maxSummedBytes
 	}
 	owners, err := a.store.Owners(ctx, ids)
 	if err != nil {
 		attempt := a.away("the database is away")
 		return nil, &attempt
 	}
-	for size := 0; len(ids) > 0 && size <= carillon.MaxBatchPayload; {
+	for size := 0; len(ids) > 0 && size <= most; {
 		n := min(len(ids), eventsRead)
 		read := make([]*carillon.Publication, n)
 		errs := make([]error, n)
@@ -142,15 +150,15 @@ func (a *Activities) readEvents(ctx context.Context, sent []SentEvent, out *Send
 
 // fit returns the events that go into one request, the first ones, and those
 // that are left for the next. Those that can never be written are rejected.
-func fit(sub *carillon.Subscription, sender channels.Sender, events []carillon.Event, rejected map[string]string) (
+func (a *Activities) fit(sub *carillon.Subscription, sender channels.Sender, events []carillon.Event, rejected map[string]string) (
 	fitting, left []carillon.Event,
 ) {
 	batcher, ok := sender.(channels.Batcher)
-	if !ok || sub.Batch.IsZero() || len(events) == 0 {
+	if !ok || a.batch(sub).IsZero() || len(events) == 0 {
 		n := min(len(events), 1)
 		return events[:n], events[n:]
 	}
-	n, unwritable := batcher.Fit(message(sub, AttemptInput{}, events...))
+	n, unwritable := batcher.Fit(a.message(sub, AttemptInput{}, events...))
 	for i, event := range events[:n] {
 		if reason, ok := unwritable[i]; ok {
 			rejected[event.ID] = carillon.Clip(reason, carillon.MaxErrorBytes)
@@ -163,12 +171,13 @@ func fit(sub *carillon.Subscription, sender channels.Sender, events []carillon.E
 
 // message is what a sender is given: of a subscription with batches one of all
 // events, else of the first.
-func message(sub *carillon.Subscription, in AttemptInput, events ...carillon.Event) channels.Message {
+func (a *Activities) message(sub *carillon.Subscription, in AttemptInput, events ...carillon.Event) channels.Message {
 	m := channels.Message{
 		Event: events[0], Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions,
 		Profile: sub.Profile, PayloadSHA256: in.PayloadSHA256, Number: in.Number,
+		Subscription: sub.ID, Progress: in.Progress,
 	}
-	if !sub.Batch.IsZero() {
+	if !a.batch(sub).IsZero() {
 		m.Batch = events
 	}
 	return m

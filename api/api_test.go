@@ -91,7 +91,7 @@ func setup(t testing.TB) *bundle {
 		History:        b.history,
 		Catalog:        types,
 		Conditions:     env,
-		Channels:       channels.NewRegistry(loopback, clock, "https://bells.example.com"),
+		Channels:       channels.NewRegistry(channels.Config{Policy: loopback, Now: clock, PublicURL: "https://bells.example.com"}),
 		Memory:         &fakeMemory{tags: map[carillon.TagKey]string{}},
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4")

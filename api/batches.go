@@ -9,12 +9,12 @@ import (
 	"github.com/carillon-dev/carillon/formats"
 )
 
-// readBatch reads how a subscription's events are gathered. What is not given is
+// readGathering reads how a subscription's events are gathered. What is not given is
 // the profile's, where the format can carry several events.
-func readBatch(f *fields, sub *carillon.Subscription) {
+func (s *Server) readGathering(f *fields, sub *carillon.Subscription) {
 	sub.Batch = carillon.Batch{}
 	raw := f.raw("batch")
-	can := sub.Channel == webhookChannel && formats.Batches(sub.Format, sub.FormatOptions)
+	can := s.deps.Channels.ForPeople(sub.Channel) || sub.Channel == webhookChannel && formats.Batches(sub.Format, sub.FormatOptions)
 	profile, _ := carillon.LookupProfile(sub.Profile)
 	implied := carillon.Batch{Window: profile.Window, Max: carillon.DefaultBatchMax}
 	switch {
@@ -24,8 +24,8 @@ func readBatch(f *fields, sub *carillon.Subscription) {
 	case raw == nil:
 		return
 	case !can:
-		f.wrong("batch", "is for the channel %s in a format that can carry several events in one request: %s (cloudevents in structured mode)",
-			webhookChannel, strings.Join(formats.BatchNames(), ", "))
+		f.wrong("batch", "is for channels that write for people, and for the channel %s in a format that can carry several events in one "+
+			"request: %s (cloudevents in structured mode)", webhookChannel, strings.Join(formats.BatchNames(), ", "))
 		return
 	}
 	b := readFields(f.at+"/batch", raw)
@@ -44,6 +44,24 @@ func readBatch(f *fields, sub *carillon.Subscription) {
 	// done makes no errors but about the input.
 	_ = f.include("batch", b.done())
 	sub.Batch = batch
+}
+
+// readPerMinute reads how many messages a minute a channel that writes for
+// people sends at most.
+func (s *Server) readPerMinute(f *fields, sub *carillon.Subscription) {
+	sub.MaxPerMinute = 0
+	people := s.deps.Channels.ForPeople(sub.Channel)
+	if people {
+		sub.MaxPerMinute = carillon.DefaultPerMinute
+	}
+	raw := f.raw("max_per_minute")
+	switch {
+	case raw == nil:
+	case !people:
+		f.wrong("max_per_minute", "is for channels that write for people")
+	case json.Unmarshal(raw, &sub.MaxPerMinute) != nil || sub.MaxPerMinute < 1 || sub.MaxPerMinute > carillon.MaxPerMinute:
+		f.wrong("max_per_minute", "must be a number of messages from 1 to %d", carillon.MaxPerMinute)
+	}
 }
 
 // gatheredAlone is what a sender is given for one event of a subscription with

@@ -120,6 +120,7 @@ func (s *Server) routes() []route {
 
 		{method: http.MethodGet, path: "/v1/event-types", handle: s.listEventTypes, allow: readers},
 		{method: http.MethodGet, path: "/v1/event-types/:type", handle: s.eventType, allow: readers},
+		{method: http.MethodGet, path: "/v1/channels", handle: s.listChannels, allow: readers},
 		{method: http.MethodGet, path: "/v1/formats", handle: s.listFormats, allow: readers},
 
 		{method: http.MethodGet, path: "/v1/subscriptions", handle: s.listSubscriptions, allow: readers},

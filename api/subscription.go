@@ -16,22 +16,24 @@ import (
 // subscriptionView is a subscription as it is answered, and, but for what is
 // read-only, as it is posted.
 type subscriptionView struct {
-	ID            string                     `json:"id"`
-	Name          string                     `json:"name"`
-	EventTypes    []string                   `json:"event_types"`
-	Scope         map[string][]string        `json:"scope"`
-	Condition     string                     `json:"condition"`
-	Match         carillon.Match             `json:"match,omitzero"`
-	IncludeCached bool                       `json:"include_cached"`
-	Channel       string                     `json:"channel"`
-	Endpoint      json.RawMessage            `json:"endpoint"`
-	Format        string                     `json:"format"`
-	FormatOptions json.RawMessage            `json:"format_options,omitempty"`
-	Profile       string                     `json:"profile"`
-	Batch         carillon.Batch             `json:"batch,omitzero"`
-	Retry         carillon.Retry             `json:"retry"`
-	State         carillon.SubscriptionState `json:"state"`
-	Health        healthView                 `json:"health"`
+	ID            string              `json:"id"`
+	Name          string              `json:"name"`
+	EventTypes    []string            `json:"event_types"`
+	Scope         map[string][]string `json:"scope"`
+	Condition     string              `json:"condition"`
+	Match         carillon.Match      `json:"match,omitzero"`
+	IncludeCached bool                `json:"include_cached"`
+	Channel       string              `json:"channel"`
+	Endpoint      json.RawMessage     `json:"endpoint"`
+	Format        string              `json:"format"`
+	FormatOptions json.RawMessage     `json:"format_options,omitempty"`
+	Profile       string              `json:"profile"`
+	Batch         carillon.Batch      `json:"batch,omitzero"`
+	// MaxPerMinute is of channels that write for people.
+	MaxPerMinute int                        `json:"max_per_minute,omitempty"`
+	Retry        carillon.Retry             `json:"retry"`
+	State        carillon.SubscriptionState `json:"state"`
+	Health       healthView                 `json:"health"`
 	// EffectiveCondition is what Match and Condition make together; absent where
 	// it is the condition alone.
 	EffectiveCondition string    `json:"effective_condition,omitempty"`
@@ -52,7 +54,7 @@ func (s *Server) viewSubscription(sub carillon.Subscription) subscriptionView {
 	v := subscriptionView{
 		ID: sub.ID, Name: sub.Name, EventTypes: sub.EventTypes, Scope: sub.Scope, Condition: sub.Condition,
 		IncludeCached: sub.IncludeCached, Channel: sub.Channel, Endpoint: json.RawMessage(`{}`), Format: sub.Format,
-		FormatOptions: sub.FormatOptions, Match: sub.Match, Profile: cmp.Or(sub.Profile, carillon.DefaultProfile), Batch: sub.Batch,
+		FormatOptions: sub.FormatOptions, Match: sub.Match, Profile: cmp.Or(sub.Profile, carillon.DefaultProfile), Batch: sub.Batch, MaxPerMinute: sub.MaxPerMinute,
 		Retry: sub.Retry, State: sub.State, DisabledBy: sub.DisabledBy, DisabledReason: sub.DisabledReason,
 		Health:    viewHealth(sub.Health),
 		CreatedAt: sub.CreatedAt.UTC(), UpdatedAt: sub.UpdatedAt.UTC(),

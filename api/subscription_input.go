@@ -51,7 +51,8 @@ func (s *Server) readSubscription(body json.RawMessage, current *carillon.Subscr
 	if sub.Endpoint, shown, err = s.readEndpoint(f, &sub, current); err != nil {
 		return sub, nil, err
 	}
-	readBatch(f, &sub)
+	s.readGathering(f, &sub)
+	s.readPerMinute(f, &sub)
 	if err := s.checkFormat(f, sub); err != nil {
 		return sub, nil, err
 	}

@@ -107,7 +107,7 @@ func roughSize(a *carillon.Attempt) int {
 		fixed   = 1 << 10 // names, numbers, times and ids
 		escaped = 6       // bytes of the longest escape of one
 	)
-	texts := len(a.Error) + len(a.Response.Body) + headerSize(a.Response.Headers)
+	texts := len(a.Error) + len(a.Progress) + len(a.Response.Body) + headerSize(a.Response.Headers)
 	if a.Request != nil {
 		texts += len(a.Request.Host) + headerSize(a.Request.Headers)
 	}

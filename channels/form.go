@@ -2,6 +2,7 @@ package channels
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -94,4 +95,14 @@ func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
 // https://www.rfc-editor.org/rfc/rfc6901#section-3
 func escape(name string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+}
+
+// under puts the pointers of an error below at.
+func under(at string, err error) error {
+	if found, ok := errors.AsType[*carillon.Error](err); ok {
+		for i := range found.Problems {
+			found.Problems[i].Pointer = at + found.Problems[i].Pointer
+		}
+	}
+	return err
 }

@@ -37,6 +37,11 @@ type Message struct {
 	PayloadSHA256 string
 	// Number is the attempt's, from 1.
 	Number int
+	// Subscription is the id of the one that it is for.
+	Subscription string
+	// Progress is what the attempt before said of a delivery that was made in
+	// part; nil for the first.
+	Progress json.RawMessage
 }
 
 // Sender is a channel: it knows the shape of its endpoints and makes attempts.
@@ -44,6 +49,9 @@ type Message struct {
 type Sender interface {
 	// Name is the word that a subscription selects it by.
 	Name() string
+
+	// Describe says what the channel is and which fields its endpoints have.
+	Describe() Description
 
 	// Prepare reads what a person posted as the endpoint, fills the defaults and
 	// makes missing secrets. It returns the endpoint to keep, and the secrets
@@ -81,13 +89,29 @@ type Renderer interface {
 // Registry holds the senders by their names.
 type Registry map[string]Sender
 
-// NewRegistry makes all senders. They reach addresses that p allows, and read
-// the time from now; publicURL is where people reach this Carillon, which some
-// formats tell.
-func NewRegistry(p safehttp.Policy, now func() time.Time, publicURL string) Registry {
+// Config is what senders need of their surroundings.
+type Config struct {
+	// Policy says which addresses may be dialled.
+	Policy safehttp.Policy
+	// Now is the clock.
+	Now func() time.Time
+	// PublicURL is where people reach this Carillon.
+	PublicURL string
+	// Settings has what is set for the installation; nil for nothing.
+	Settings Settings
+}
+
+// NewRegistry makes all senders.
+func NewRegistry(c Config) Registry {
 	registry := Registry{}
-	for _, s := range []Sender{newWebhook(p, now, publicURL)} {
+	for _, s := range []Sender{newWebhook(c.Policy, c.Now, c.PublicURL)} {
 		registry[s.Name()] = s
 	}
 	return registry
+}
+
+// ForPeople reports whether the channel of that name writes for people.
+func (r Registry) ForPeople(name string) bool {
+	s, ok := r[name]
+	return ok && s.Describe().ForPeople
 }

@@ -1,6 +1,7 @@
 package channels
 
 import (
+	"encoding/json"
 	"net/url"
 	"regexp"
 	"slices"
@@ -240,14 +241,46 @@ func ambiguous(posted, left []urlPart) bool {
 	})
 }
 
-// keptURL is the posted URL with the stored secrets in the place of their masks.
-func keptURL(f form, posted, stored string) (text string, ok bool) {
+// keptURL is the posted URL of a field with the stored secrets in the place of
+// their masks.
+func keptURL(f form, field, posted, stored string) (text string, ok bool) {
 	text, wrong := unmaskURL(posted, stored)
 	if wrong != "" {
-		f.wrong("url", "%s", wrong)
+		f.wrong(field, "%s", wrong)
 		return "", false
 	}
 	return text, true
+}
+
+// restored is a posted value, of a URL with the stored secrets in the place of
+// their masks.
+func restored(field Field, posted, stored json.RawMessage) json.RawMessage {
+	var to, from string
+	if field.Type != URL || json.Unmarshal(posted, &to) != nil || json.Unmarshal(stored, &from) != nil {
+		return posted
+	}
+	text, wrong := unmaskURL(to, from)
+	if wrong != "" {
+		return posted
+	}
+	if whole, err := json.Marshal(text); err == nil {
+		return whole
+	}
+	return posted
+}
+
+// maskedURL is [maskURL] of a stored field.
+func maskedURL(raw json.RawMessage) json.RawMessage {
+	var text string
+	_ = json.Unmarshal(raw, &text) // what is no text has nothing to show
+	if text == "" {
+		return json.RawMessage(`""`)
+	}
+	shown, err := json.Marshal(maskURL(text))
+	if err != nil {
+		return json.RawMessage(`""`)
+	}
+	return shown
 }
 
 // opaqueSegments are the secret pieces of a URL's path, as they are written and

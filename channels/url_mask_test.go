@@ -110,6 +110,33 @@ func TestAReceiverThatEchoesAPieceOfItsURLRevealsNothing(t *testing.T) {
 	require.Equal(t, "no_team •••• •••• •••• ••••", s.text("no_team S3cretS3cretS3cret %53%33cretS3cretX S3cretS3cretX marked-token"))
 }
 
+func TestAURLOfADescribedChannelIsMaskedAsAWebhooks(t *testing.T) {
+	t.Parallel()
+	type endpoint struct {
+		Base string `json:"base"`
+		Key  string `json:"key,omitempty"`
+	}
+	d := described[endpoint]{about: Description{Name: "pager", Fields: []Field{
+		{Name: "base", Type: URL, Required: true, Moves: true, Example: "https://api.example.com"},
+		{Name: "key", Type: Text, Secret: true},
+	}}}
+	kept, _, err := d.Prepare(json.RawMessage(`{"base":"https://api.example.com/S3cretS3cretS3cret?k=v","key":"marked-key-marked"}`), nil)
+	require.NoError(t, err)
+	shown := d.Redact(kept)
+	require.JSONEq(t, `{"base":"https://api.example.com/••••?k=••••","key":"•••• rked"}`, string(shown))
+	again, _, err := d.Prepare(shown, kept)
+	require.NoError(t, err)
+	require.JSONEq(t, string(kept), string(again))
+	for name, posted := range map[string]string{
+		"another host": `{"base":"https://evil.example.com/••••","key":"•••• rked"}`,
+		"another path": `{"base":"https://api.example.com/elsewhere","key":"•••• rked"}`,
+	} {
+		_, _, err = d.Prepare(json.RawMessage(posted), kept)
+		require.Error(t, err, name)
+		require.NotContains(t, err.Error(), "marked", name)
+	}
+}
+
 // secretMark is in every secret part of a fuzzed URL.
 const secretMark = "S3cret-Mark"
 

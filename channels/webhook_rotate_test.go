@@ -39,7 +39,7 @@ func rotating(t *testing.T, fields string) (rotator, carillon.Endpoint, *clock, 
 	t.Helper()
 	c := &clock{}
 	c.set(noon)
-	sender, ok := channels.NewRegistry(loopback, c.now, "https://bells.example.com")["webhook"].(rotator)
+	sender, ok := channels.NewRegistry(channels.Config{Policy: loopback, Now: c.now, PublicURL: "https://bells.example.com"})["webhook"].(rotator)
 	require.True(t, ok)
 	r, base := serve(t)
 	kept, _, err := sender.Prepare(json.RawMessage(`{"url":"`+base+`/hook","secret":"`+markedSecret+`"`+fields+`}`), nil)

@@ -37,7 +37,7 @@ const (
 
 func webhook(t *testing.T, p safehttp.Policy) channels.Sender {
 	t.Helper()
-	sender, ok := channels.NewRegistry(p, time.Now, "https://bells.example.com")["webhook"]
+	sender, ok := channels.NewRegistry(channels.Config{Policy: p, Now: time.Now, PublicURL: "https://bells.example.com"})["webhook"]
 	require.True(t, ok)
 	require.Equal(t, "webhook", sender.Name())
 	return sender

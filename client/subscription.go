@@ -40,6 +40,9 @@ type Subscription struct {
 	// Batch gathers its events, many in one request; when nil the profile's, where
 	// the format can.
 	Batch *carillon.Batch `json:"batch,omitempty"`
+	// MaxPerMinute is, of a channel that writes for people, how many messages a
+	// minute are sent at most: what is beyond is summed up. 0 is the default.
+	MaxPerMinute int `json:"max_per_minute,omitempty"`
 	// Retry is the profile's when nil.
 	Retry *carillon.Retry `json:"retry,omitempty"`
 	// State can be set at creation, to enabled or paused; after that it is

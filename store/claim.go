@@ -74,12 +74,15 @@ func (s *Store) ClaimAll(ctx context.Context, claims []carillon.Claim) ([]carill
 		if _, err := keepHeld(ctx, tx, rows); err != nil {
 			return err
 		}
+		if err := brake(ctx, tx, rows); err != nil {
+			return err
+		}
 		columns := make([]any, 0, len(rows)*deliveryCount)
 		for _, d := range rows {
 			columns = append(columns, d.EventID, d.SubscriptionID, string(d.State), d.Attempts, d.Status,
 				carillon.Clip(d.Error, carillon.MaxErrorBytes), d.Duration.Microseconds(), micros(d.NextAt),
 				micros(d.FirstFailedAt), d.Run.WorkflowID, d.Run.RunID, d.EventType, d.Channel, d.Host, micros(d.ReceivedAt),
-				cmp.Or(micros(d.UpdatedAt), micros(d.ReceivedAt)), 0, "")
+				cmp.Or(micros(d.UpdatedAt), micros(d.ReceivedAt)), 0, "", "")
 		}
 		if err := insertRows(ctx, tx, insertDeliveries, columns, deliveryCount); err != nil {
 			return fmt.Errorf("write %d deliveries: %w", len(rows), err)

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,11 +16,11 @@ import (
 )
 
 const deliveryColumns = `event_id, subscription_id, state, attempts, status, error, duration, next_at, first_failed_at,
-	workflow_id, owner_run, event_type, channel, host, received_at, updated_at, redeliveries, redelivery_key`
+	workflow_id, owner_run, event_type, channel, host, received_at, updated_at, redeliveries, redelivery_key, progress`
 
 const (
 	insertDeliveries = `INSERT INTO deliveries (` + deliveryColumns + `) VALUES `
-	deliveryCount    = 18 // columns
+	deliveryCount    = 19 // columns
 
 	selectDelivery = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE event_id = ? AND subscription_id = ?`
 	pageOfEvent    = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE event_id = ? AND subscription_id > ?
@@ -40,18 +41,18 @@ const (
 	// The types of the first row are those of all. A deletion of the
 	// subscription canceled its deliveries, and a run that has not learned of it
 	// yet does not take that back.
-	recordBegin  = `WITH incoming (event_id, subscription_id, state, attempts, status, error, duration, next_at, first_failed_at, updated_at, workflow_id) AS (VALUES `
-	recordFirst  = `(CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS TEXT))`
+	recordBegin  = `WITH incoming (event_id, subscription_id, state, attempts, status, error, duration, next_at, first_failed_at, updated_at, workflow_id, progress) AS (VALUES `
+	recordFirst  = `(CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS BIGINT), CAST(? AS TEXT), CAST(? AS TEXT))`
 	recordFinish = `) UPDATE deliveries SET state = incoming.state, attempts = incoming.attempts, status = incoming.status,
 		error = incoming.error, duration = incoming.duration, next_at = incoming.next_at,
-		first_failed_at = incoming.first_failed_at, updated_at = incoming.updated_at,
+		first_failed_at = incoming.first_failed_at, updated_at = incoming.updated_at, progress = incoming.progress,
 		workflow_id = CASE WHEN incoming.workflow_id = '' THEN deliveries.workflow_id ELSE incoming.workflow_id END
 		FROM incoming
 		WHERE deliveries.event_id = incoming.event_id AND deliveries.subscription_id = incoming.subscription_id
 			AND deliveries.owner_run = ?
 			AND (deliveries.state <> 'canceled' OR incoming.state NOT IN ('pending', 'retrying', 'held')
 				OR EXISTS (SELECT 1 FROM subscriptions s WHERE s.id = incoming.subscription_id))`
-	recordCount = 11 // columns
+	recordCount = 12 // columns
 )
 
 type deliveryRow struct {
@@ -73,6 +74,7 @@ type deliveryRow struct {
 	UpdatedAt      int64  `db:"updated_at"`
 	Redeliveries   int    `db:"redeliveries"`
 	RedeliveryKey  string `db:"redelivery_key"`
+	Progress       string `db:"progress"`
 }
 
 func (r deliveryRow) delivery() carillon.Delivery {
@@ -83,7 +85,15 @@ func (r deliveryRow) delivery() carillon.Delivery {
 		Run:       carillon.Run{WorkflowID: r.WorkflowID, RunID: r.OwnerRun},
 		EventType: r.EventType, Channel: r.Channel, Host: r.Host,
 		ReceivedAt: instant(r.ReceivedAt), UpdatedAt: instant(r.UpdatedAt), Redeliveries: r.Redeliveries, RedeliveryKey: r.RedeliveryKey,
+		Progress: progress(r.Progress),
 	}
+}
+
+func progress(text string) json.RawMessage {
+	if text == "" {
+		return nil
+	}
+	return json.RawMessage(text)
 }
 
 func deliveries(rows []deliveryRow) []carillon.Delivery {
@@ -229,7 +239,7 @@ func recordAs(ctx context.Context, q queryer, finish string, rows []carillon.Del
 		for _, d := range chunk {
 			args = append(args, d.EventID, d.SubscriptionID, string(d.State), d.Attempts, d.Status,
 				carillon.Clip(d.Error, carillon.MaxErrorBytes), d.Duration.Microseconds(), micros(d.NextAt),
-				micros(d.FirstFailedAt), micros(d.UpdatedAt), d.Run.WorkflowID)
+				micros(d.FirstFailedAt), micros(d.UpdatedAt), d.Run.WorkflowID, string(d.Progress))
 		}
 		if _, err := exec(ctx, q, query+finish, append(args, last...)...); err != nil {
 			return fmt.Errorf("record %d deliveries: %w", len(chunk), err)

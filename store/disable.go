@@ -19,7 +19,7 @@ const selectSuccessSince = `SELECT 1 FROM deliveries WHERE subscription_id = ? A
 	ORDER BY received_at DESC, event_id DESC LIMIT 1`
 
 const disableSubscription = `UPDATE subscriptions SET state = 'disabled', disabled_by = ?, disabled_reason = ?, ` + forgetHealth + `,
-	version = version + 1, updated_at = ? WHERE id = ?`
+	told_since = CASE WHEN told_since = 0 THEN CAST(? AS BIGINT) ELSE told_since END, version = version + 1, updated_at = ? WHERE id = ?`
 
 // Disable disables a subscription that is enabled or paused under the
 // generation that the decision was made under, if the policy says so, and
@@ -61,10 +61,13 @@ func (s *Store) Disable(ctx context.Context, d carillon.Disable) (carillon.Disab
 			}
 		}
 		after := before
-		after.Health = carillon.Health{}
+		after.Health = carillon.Health{ToldSince: before.Health.ToldSince}
+		if after.Health.ToldSince.IsZero() {
+			after.Health.ToldSince = instant(micros(d.Now))
+		}
 		after.State, after.DisabledBy, after.Version, after.UpdatedAt = carillon.Disabled, d.Run, before.Version+1, d.Now
 		after.DisabledReason = carillon.Clip(d.Reason, carillon.MaxErrorBytes)
-		_, err = exec(ctx, tx, disableSubscription, d.Run, after.DisabledReason, micros(d.Now), d.SubscriptionID)
+		_, err = exec(ctx, tx, disableSubscription, d.Run, after.DisabledReason, micros(d.Now), micros(d.Now), d.SubscriptionID)
 		if err != nil {
 			return fmt.Errorf("disable subscription %s: %w", d.SubscriptionID, err)
 		}

@@ -91,6 +91,7 @@ func TestDisable(t *testing.T) {
 				want := stored
 				want.State, want.Version, want.UpdatedAt = carillon.Disabled, 2, noon.Add(time.Hour)
 				want.DisabledBy, want.DisabledReason = "run-1", "HTTP 503, 8 attempts"
+				want.Health.ToldSince = want.UpdatedAt
 				require.Equal(t, want, got)
 				require.EqualValues(t, 2, version)
 				want.Endpoint = nil

@@ -16,10 +16,13 @@ import (
 )
 
 const (
-	healthColumns = `failures, failing_since, open_since, probe_at`
+	healthColumns = `failures, failing_since, open_since, probe_at, told_since`
 	forgetHealth  = `failures = 0, failing_since = 0, open_since = 0, probe_at = 0`
 
-	inTrouble        = `SELECT id, ` + healthColumns + ` FROM subscriptions WHERE failures > 0 ORDER BY id`
+	// The condition is that of the index.
+	inTrouble        = `SELECT id, ` + healthColumns + ` FROM subscriptions WHERE failures > 0 OR told_since > 0 ORDER BY id`
+	tellOutage       = `UPDATE subscriptions SET told_since = ? WHERE id = ? AND told_since = 0`
+	endOutage        = `UPDATE subscriptions SET told_since = 0 WHERE id = ? AND told_since = ?`
 	countEnabled     = `SELECT COUNT(*) FROM subscriptions`
 	clearHealth      = `UPDATE subscriptions SET ` + forgetHealth + ` WHERE id = ? AND failures > 0`
 	forgetFailures   = `UPDATE subscriptions SET ` + forgetHealth + ` WHERE id = ? AND failures > 0 AND open_since = 0`
@@ -47,6 +50,7 @@ type healthRow struct {
 	FailingSince int64 `db:"failing_since"`
 	OpenSince    int64 `db:"open_since"`
 	ProbeAt      int64 `db:"probe_at"`
+	ToldSince    int64 `db:"told_since"`
 }
 
 type healthOf struct {
@@ -57,7 +61,7 @@ type healthOf struct {
 func (r healthRow) health() carillon.Health {
 	return carillon.Health{
 		Failures: r.Failures, FailingSince: instant(r.FailingSince),
-		OpenSince: instant(r.OpenSince), ProbeAt: instant(r.ProbeAt),
+		OpenSince: instant(r.OpenSince), ProbeAt: instant(r.ProbeAt), ToldSince: instant(r.ToldSince),
 	}
 }
 
@@ -129,7 +133,7 @@ func countFailures(ctx context.Context, tx *sqlx.Tx, ownerRun, id string, failed
 }
 
 // InTrouble returns the health of the subscriptions whose endpoints failed
-// last, by subscription.
+// last, or of whose outage people know, by subscription.
 func (s *Store) InTrouble(ctx context.Context) (map[string]carillon.Health, error) {
 	rows, err := readAll[healthOf](ctx, s, inTrouble)
 	if err != nil {
@@ -140,6 +144,28 @@ func (s *Store) InTrouble(ctx context.Context) (map[string]carillon.Health, erro
 		all[row.ID] = row.health()
 	}
 	return all, nil
+}
+
+// Tell notes since when people know that a subscription does not deliver.
+func (s *Store) Tell(ctx context.Context, id string, since time.Time) error {
+	return s.note(ctx, id, tellOutage, micros(since), id)
+}
+
+// EndOutage notes that people know that the outage of which they were told since
+// then is over.
+func (s *Store) EndOutage(ctx context.Context, id string, since time.Time) error {
+	return s.note(ctx, id, endOutage, id, micros(since))
+}
+
+func (s *Store) note(ctx context.Context, id, query string, args ...any) error {
+	err := s.write(ctx, func(tx *sqlx.Tx) error {
+		_, err := exec(ctx, tx, query, args...)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("note the outage of %s: %w", id, err)
+	}
+	return nil
 }
 
 // CountHealth returns how many subscriptions are in each state of health.
@@ -156,7 +182,7 @@ func (s *Store) CountHealth(ctx context.Context) (map[carillon.HealthState]int, 
 	for _, h := range troubled {
 		counts[h.State()]++
 	}
-	counts[carillon.HealthOK] = max(0, total-len(troubled))
+	counts[carillon.HealthOK] = max(0, total-counts[carillon.HealthFailing]-counts[carillon.HealthOpen])
 	return counts, nil
 }
 

@@ -199,8 +199,8 @@ func TestABreakerCloses(t *testing.T) {
 			})
 			require.NoError(t, err)
 			require.True(t, out.Disabled)
-			require.Zero(t, out.Subscription.Health)
-		}, carillon.Health{}},
+			require.Equal(t, carillon.Health{ToldSince: noon}, out.Subscription.Health)
+		}, carillon.Health{ToldSince: noon}},
 		{"not by an edit", func(t *testing.T, s *store.Store) { t.Helper(); setState(t, s, "sub_1", carillon.Enabled) },
 			carillon.Health{Failures: failures, FailingSince: noon, OpenSince: noon, ProbeAt: noon.Add(time.Minute)}},
 	}

@@ -15,18 +15,19 @@ import (
 
 const subscriptionColumns = `id, name, event_types, scope, condition, include_cached, channel, endpoint, format,
 	format_options, retry, state, disabled_by, disabled_reason, generation, version, created_version, created_at, updated_at,
-	profile, match_fields, batch`
+	profile, match_fields, batch, max_per_minute`
 
 const (
 	selectSubscriptions = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions ORDER BY id`
 	selectSubscription  = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE id = ?`
 	pageOfSubscriptions = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE id > ? ORDER BY id LIMIT ?`
 	insertSubscription  = `INSERT INTO subscriptions (` + subscriptionColumns + `)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
 	updateSubscription = `UPDATE subscriptions SET name = ?, event_types = ?, scope = ?, condition = ?,
 		include_cached = ?, channel = ?, endpoint = COALESCE(NULLIF(CAST(? AS TEXT), ''), endpoint), format = ?,
 		format_options = ?, retry = ?, state = ?, disabled_by = ?,
-		disabled_reason = ?, generation = ?, version = ?, updated_at = ?, profile = ?, match_fields = ?, batch = ? WHERE id = ?`
+		disabled_reason = ?, generation = ?, version = ?, updated_at = ?, profile = ?, match_fields = ?, batch = ?,
+		max_per_minute = ? WHERE id = ?`
 	deleteSubscription = `DELETE FROM subscriptions WHERE id = ?`
 	cancelDeliveries   = `UPDATE deliveries SET state = 'canceled', next_at = 0, updated_at = ?
 		WHERE subscription_id = ? AND state IN ('pending', 'retrying', 'held') AND state <> 'succeeded'`
@@ -55,6 +56,7 @@ type subscriptionRow struct {
 	Profile        string `db:"profile"`
 	MatchFields    string `db:"match_fields"`
 	Batch          string `db:"batch"`
+	MaxPerMinute   int    `db:"max_per_minute"`
 	healthRow
 }
 
@@ -68,7 +70,7 @@ func (r subscriptionRow) subscription() (carillon.Subscription, error) {
 		Format: r.Format, State: carillon.SubscriptionState(r.State), DisabledBy: r.DisabledBy,
 		DisabledReason: r.DisabledReason, Generation: r.Generation, Version: r.Version,
 		CreatedVersion: r.CreatedVersion, CreatedAt: instant(r.CreatedAt), UpdatedAt: instant(r.UpdatedAt),
-		Profile: r.Profile, Health: r.health(),
+		Profile: r.Profile, MaxPerMinute: r.MaxPerMinute, Health: r.health(),
 	}
 	err := errors.Join(
 		json.Unmarshal([]byte(r.EventTypes), &sub.EventTypes),
@@ -130,6 +132,7 @@ func (s *Store) seal(sub carillon.Subscription) (subscriptionRow, error) {
 		DisabledBy: sub.DisabledBy, DisabledReason: sub.DisabledReason, Generation: sub.Generation, Version: sub.Version,
 		CreatedVersion: sub.CreatedVersion, CreatedAt: micros(sub.CreatedAt), UpdatedAt: micros(sub.UpdatedAt),
 		Profile: sub.Profile, MatchFields: matchFields(sub.Match), Batch: batchText(sub.Batch),
+		MaxPerMinute: sub.MaxPerMinute,
 	}, nil
 }
 
@@ -195,7 +198,7 @@ func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscriptio
 		}
 		written, err := exec(ctx, tx, insertSubscription, r.ID, r.Name, r.EventTypes, r.Scope, r.Condition,
 			r.IncludeCached, r.Channel, r.Endpoint, r.Format, r.FormatOptions, r.Retry, r.State, r.DisabledBy, r.DisabledReason,
-			r.Generation, r.Version, r.CreatedVersion, r.CreatedAt, r.UpdatedAt, r.Profile, r.MatchFields, r.Batch)
+			r.Generation, r.Version, r.CreatedVersion, r.CreatedAt, r.UpdatedAt, r.Profile, r.MatchFields, r.Batch, r.MaxPerMinute)
 		if err != nil {
 			return fmt.Errorf("create subscription %s: %w", sub.ID, err)
 		}
@@ -262,6 +265,9 @@ func (s *Store) DeleteSubscription(ctx context.Context, id string, ifVersion int
 		if _, err := exec(ctx, tx, deleteSubscription, id); err != nil {
 			return fmt.Errorf("delete subscription %s: %w", id, err)
 		}
+		if _, err := exec(ctx, tx, deleteBrake, id); err != nil {
+			return fmt.Errorf("delete the brake of subscription %s: %w", id, err)
+		}
 		if _, err := exec(ctx, tx, cancelDeliveries, micros(now), id); err != nil {
 			return fmt.Errorf("cancel deliveries of subscription %s: %w", id, err)
 		}
@@ -292,7 +298,7 @@ func (s *Store) replace(ctx context.Context, tx *sqlx.Tx, sub carillon.Subscript
 	}
 	_, err = exec(ctx, tx, updateSubscription, r.Name, r.EventTypes, r.Scope, r.Condition, r.IncludeCached, r.Channel,
 		r.Endpoint, r.Format, r.FormatOptions, r.Retry, r.State, r.DisabledBy, r.DisabledReason, r.Generation, r.Version,
-		r.UpdatedAt, r.Profile, r.MatchFields, r.Batch, r.ID)
+		r.UpdatedAt, r.Profile, r.MatchFields, r.Batch, r.MaxPerMinute, r.ID)
 	if err != nil {
 		return fmt.Errorf("update subscription %s: %w", sub.ID, err)
 	}
@@ -306,7 +312,7 @@ func succeed(stored, next carillon.Subscription) carillon.Subscription {
 	next.CreatedVersion, next.CreatedAt = stored.CreatedVersion, stored.CreatedAt
 	next.Health = stored.Health
 	if next.State != stored.State {
-		next.Health = carillon.Health{}
+		next.Health = carillon.Health{ToldSince: stored.Health.ToldSince}
 	}
 	switch {
 	case next.State != carillon.Disabled:

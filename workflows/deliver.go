@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -24,7 +25,9 @@ type delivery struct {
 	err        string
 	durationMS int64
 	// outcome is that of the attempt to be recorded; empty when none was made.
-	outcome       carillon.Outcome
+	outcome carillon.Outcome
+	// progress is what the last attempt that was made left for the next.
+	progress      json.RawMessage
 	nextAt        time.Time
 	firstFailedAt time.Time
 
@@ -58,6 +61,7 @@ func (d *dispatch) tryLocally(ctx workflow.Context, dl *delivery) workflow.Futur
 		ConfigVersion: d.routedAt,
 		Probe:         d.probes(),
 		PayloadSHA256: d.payload(),
+		Progress:      dl.progress,
 	})
 }
 
@@ -76,6 +80,7 @@ func (d *dispatch) try(ctx workflow.Context, dl *delivery) (a carillon.Attempt, 
 		Run: d.self, EventID: d.eventID, SubscriptionID: dl.Subscription, Number: dl.attempts + 1,
 		Probe:         d.probes(),
 		PayloadSHA256: d.payload(),
+		Progress:      dl.progress,
 	}).Get(ctx, &a)
 	return a, err
 }
@@ -158,6 +163,9 @@ func (d *dispatch) settle(ctx workflow.Context, dl *delivery, a carillon.Attempt
 		dl.throttles++
 	default:
 		dl.attempts++
+		if a.Progress != nil || a.Outcome == carillon.OutcomeDelivered {
+			dl.progress = a.Progress
+		}
 		if err == nil { // else it says nothing of the endpoint
 			dl.outcome = a.Outcome
 		}
@@ -277,7 +285,7 @@ func (d *dispatch) record(ctx workflow.Context, deliveries ...*delivery) {
 		in.Rows[i] = activities.Row{
 			Subscription: dl.Subscription, State: dl.state, Attempts: dl.attempts, Status: dl.status, Error: dl.err,
 			DurationMS: dl.durationMS, NextAt: dl.nextAt, FirstFailedAt: dl.firstFailedAt, PutBack: dl.putBack,
-			Outcome: dl.outcome,
+			Outcome: dl.outcome, Progress: dl.progress,
 		}
 	}
 	// Also a canceled run tells the index.

@@ -204,7 +204,7 @@ func (d *dispatch) route(ctx workflow.Context) error {
 			continue
 		}
 		dl := &delivery{
-			Plan: plan, state: plan.State, attempts: plan.Attempts, nextAt: plan.NextAt,
+			Plan: plan, state: plan.State, attempts: plan.Attempts, nextAt: plan.NextAt, progress: plan.Progress,
 			firstFailedAt: plan.FirstFailedAt, wake: workflow.NewBufferedChannel(ctx, 1),
 		}
 		if plan.State == carillon.Held {

@@ -86,7 +86,7 @@ func (g *gathering) settleAll(ctx workflow.Context, rows []activities.GatheredRo
 // send makes one request. One whose worker was lost may have arrived, and
 // counts.
 func (g *gathering) send(ctx workflow.Context, rows []activities.GatheredRow) reply {
-	in := activities.SendInput{Subscription: g.subscription, Events: make([]activities.SentEvent, len(rows))}
+	in := activities.SendInput{Subscription: g.subscription, Events: make([]activities.SentEvent, len(rows)), Summed: g.now.Summed}
 	for i, row := range rows {
 		in.Events[i] = activities.SentEvent{Event: row.Event, Number: row.Attempts + 1, Before: row.Before}
 	}
@@ -108,7 +108,7 @@ func (g *gathering) send(ctx workflow.Context, rows []activities.GatheredRow) re
 		}
 	}
 	r := reply{SendResult: out}
-	if failed := out.Attempt.Outcome.Failed(); failed && out.Attempt.Response != nil {
+	if failed := out.Attempt.Outcome.Failed(); failed && out.Attempt.Response != nil && !g.now.Summed { // a sum has no parts
 		switch out.Attempt.Response.Status {
 		case statusBadRequest, statusTooLarge, statusUnprocessable:
 			r.refused = true

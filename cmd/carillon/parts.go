@@ -61,7 +61,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if p.codec, err = newCodec(cfg); err != nil {
 		return nil, err
 	}
-	p.channels = channels.NewRegistry(safehttp.Policy{Allow: allow}, time.Now, cfg.PublicURL)
+	p.channels = channels.NewRegistry(channels.Config{Policy: safehttp.Policy{Allow: allow}, Now: time.Now, PublicURL: cfg.PublicURL})
 
 	options, err := temporalOptions(envconfig.EnvLookupOS, temporalAddress, log)
 	if err != nil {

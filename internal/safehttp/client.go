@@ -8,20 +8,14 @@
 package safehttp
 
 import (
-	"context"
 	"crypto/tls"
-	"fmt"
-	"net"
 	"net/http"
-	"net/netip"
-	"syscall"
 	"time"
 )
 
 // Limits of a connection. An answer's headers are bounded because they are
 // read into memory whole; bodies are the caller's to bound.
 const (
-	dialTimeout    = 10 * time.Second
 	tlsTimeout     = 10 * time.Second
 	idleTimeout    = 60 * time.Second
 	maxIdle        = 512
@@ -39,7 +33,7 @@ const (
 // and expands no compressed body (a small one can hold gigabytes). Callers set
 // deadlines by context; without one, a minute is the limit.
 func NewClient(p Policy) *http.Client {
-	dialer := &net.Dialer{Timeout: dialTimeout, ControlContext: p.control}
+	dialer := p.httpDialer()
 	return &http.Client{
 		Transport: &http.Transport{
 			DialContext:            dialer.DialContext,
@@ -57,16 +51,4 @@ func NewClient(p Policy) *http.Client {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       ceiling,
 	}
-}
-
-// control runs before each connect, with the address that the name came to.
-func (p Policy) control(_ context.Context, network, address string, _ syscall.RawConn) error {
-	if network != "tcp4" && network != "tcp6" {
-		return fmt.Errorf("%w: network %s", ErrAddress, network)
-	}
-	target, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return fmt.Errorf("%w: not an IP address", ErrAddress)
-	}
-	return p.Check(target.Addr())
 }

@@ -3,6 +3,7 @@ package safehttp
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 )
@@ -16,6 +17,8 @@ type Policy struct {
 	// Allow holds further prefixes, for receivers on private networks. The
 	// addresses of cloud metadata services stay refused even so.
 	Allow []netip.Prefix
+	// Resolver looks names up; nil is the system's.
+	Resolver *net.Resolver
 }
 
 // Check returns nil when addr may be dialled, and otherwise an error that

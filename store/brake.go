@@ -1,0 +1,52 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+
+	"github.com/carillon-dev/carillon"
+)
+
+const (
+	// takeMessage counts one more message of a minute, unless there were enough,
+	// or others wait to be summed up. The last condition lets SQLite take the
+	// partial index.
+	takeMessage = `INSERT INTO brakes (subscription_id, minute, sent)
+		SELECT CAST(? AS TEXT), CAST(? AS BIGINT), 1 WHERE NOT EXISTS (SELECT 1 FROM deliveries
+			WHERE subscription_id = ? AND workflow_id = ? AND state IN ('pending', 'retrying') AND state <> 'succeeded')
+		ON CONFLICT (subscription_id) DO UPDATE SET
+			sent = CASE WHEN brakes.minute = excluded.minute THEN brakes.sent + 1 ELSE 1 END, minute = excluded.minute
+			WHERE brakes.minute <> excluded.minute OR brakes.sent < ?
+		RETURNING sent`
+
+	deleteBrake = `DELETE FROM brakes WHERE subscription_id = ?`
+)
+
+// brake has those deliveries gathered that would go beyond what their
+// subscription sends in a minute.
+func brake(ctx context.Context, tx *sqlx.Tx, rows []carillon.Delivery) error {
+	full := map[string]bool{}
+	for i, d := range rows {
+		if d.MaxPerMinute == 0 || d.State != carillon.Pending {
+			continue
+		}
+		id := d.SubscriptionID
+		if !full[id] {
+			minute := d.UpdatedAt.Unix() / int64(time.Minute/time.Second)
+			_, err := get[int](ctx, tx, takeMessage, id, minute, id, carillon.GatherWorkflowID(id), d.MaxPerMinute)
+			if err != nil && !errors.Is(err, sql.ErrNoRows) {
+				return fmt.Errorf("count a message of %s: %w", id, err)
+			}
+			full[id] = err != nil
+		}
+		if full[id] {
+			rows[i].Run.WorkflowID = carillon.GatherWorkflowID(id)
+		}
+	}
+	return nil
+}

@@ -104,7 +104,12 @@ type Config struct {
 // NewRegistry makes all senders.
 func NewRegistry(c Config) Registry {
 	registry := Registry{}
-	for _, s := range []Sender{newWebhook(c.Policy, c.Now, c.PublicURL)} {
+	services := newExchanger(c.Policy, c.Now)
+	for _, s := range []Sender{
+		newWebhook(c.Policy, c.Now, c.PublicURL),
+		newTeams(services, c.Policy), newTwilio(services, c.Policy), newX(services, c.Policy),
+		newHipChat(services, c.Policy), newTeamRooms(services, c.Policy),
+	} {
 		registry[s.Name()] = s
 	}
 	return registry

@@ -26,9 +26,12 @@ var (
 		"POST /v1/subscriptions/:id/recover",
 		"DELETE /v1/subscriptions/:id/recover",
 		"POST /api/settings/webhooks/:id/refresh_availability_status/",
+		"POST /v1/alerts/read",
+		"POST /v1/alerts/delete",
 	}
 	readersMay = []string{
 		"POST /v1/conditions/evaluate", "POST /v1/templates/preview", "POST /v1/templates/import/proget",
+		"POST /v1/messages/preview",
 	}
 	publishersMay = []string{
 		"POST /v1/events",
@@ -39,7 +42,7 @@ var (
 
 // may says who may use a route, worked out without the table that is tested.
 func may(role carillon.Role, method, path string) bool {
-	adminsOnly := strings.HasPrefix(path, "/v1/keys") || path == "/v1/audit"
+	adminsOnly := strings.HasPrefix(path, "/v1/keys") || strings.HasPrefix(path, "/v1/settings") || path == "/v1/audit"
 	reads := method == http.MethodGet && !adminsOnly || slices.Contains(readersMay, method+" "+path)
 	switch role {
 	case carillon.RoleReader:

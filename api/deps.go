@@ -65,6 +65,8 @@ type Store interface {
 	keyStore
 	auditStore
 	faceStore
+	alertStore
+	settingStore
 }
 
 type eventStore interface {

@@ -99,17 +99,23 @@ type Config struct {
 	PublicURL string
 	// Settings has what is set for the installation; nil for nothing.
 	Settings Settings
+	// Inbox takes alerts; nil where there is no such channel.
+	Inbox Inbox
 }
 
 // NewRegistry makes all senders.
 func NewRegistry(c Config) Registry {
 	registry := Registry{}
 	services := newExchanger(c.Policy, c.Now)
-	for _, s := range []Sender{
+	senders := []Sender{
 		newWebhook(c.Policy, c.Now, c.PublicURL),
 		newTeams(services, c.Policy), newTwilio(services, c.Policy), newX(services, c.Policy),
 		newHipChat(services, c.Policy), newTeamRooms(services, c.Policy),
-	} {
+	}
+	if c.Inbox != nil {
+		senders = append(senders, newAlert(c.Inbox, c.Now))
+	}
+	for _, s := range senders {
 		registry[s.Name()] = s
 	}
 	return registry

@@ -57,7 +57,6 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if err != nil {
 		return nil, err
 	}
-	p.channels = channels.NewRegistry(channels.Config{Policy: safehttp.Policy{Allow: allow}, Now: time.Now, PublicURL: cfg.PublicURL})
 
 	options, err := temporalOptions(envconfig.EnvLookupOS, temporalAddress, log)
 	if err != nil {
@@ -74,6 +73,9 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if p.store, err = store.Open(ctx, cfg.DatabaseURL.Reveal(), ring); err != nil {
 		return nil, usagef("CARILLON_DATABASE_URL: %w", err)
 	}
+	p.channels = channels.NewRegistry(channels.Config{
+		Policy: safehttp.Policy{Allow: allow}, Now: time.Now, PublicURL: cfg.PublicURL, Settings: p.store, Inbox: p.store,
+	})
 	p.metrics.MustRegister(&healthMetrics{store: p.store, log: log})
 	p.publisher = workflows.NewPublisher(p.temporal, dataConverter, p.namespace, p.store, time.Now, log)
 	if cfg.GroupCommit {

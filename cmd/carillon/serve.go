@@ -199,6 +199,25 @@ func (s *service) resume(ctx context.Context) {
 	}
 }
 
+// rewatchEvery is how often a worker looks for probes that are overdue.
+const rewatchEvery = 20 * time.Second
+
+// keepWatching looks for probes that are overdue until ctx ends.
+func (s *service) keepWatching(ctx context.Context) {
+	ticker := time.NewTicker(rewatchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := s.activities.Rewatch(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("endpoints whose probe is overdue are not probed; it is asked for again", "error", err)
+		}
+	}
+}
+
 func (s *service) checkWorker(context.Context) error {
 	if !s.polling.Load() {
 		return carillon.Errorf(carillon.CodeUnavailable, "the worker does not poll; it waits for the database and Temporal")
@@ -220,6 +239,7 @@ func (s *service) work(ctx context.Context) {
 				s.polling.Store(true)
 				keepCtx, stopKeeping := context.WithCancel(ctx)
 				go s.keepSchedules(keepCtx)
+				go s.keepWatching(keepCtx)
 				select {
 				case <-ctx.Done():
 				case err = <-w.Failed():

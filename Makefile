@@ -51,7 +51,7 @@ fmt: bin/tools/.built ## format the Go code
 
 .PHONY: generate
 generate: ## write the generated documents anew; their tests compare them
-	$(GO) test ./config ./catalog ./formats ./messages -run TestDocumentationIsCurrent -count=1 -update
+	$(GO) test ./config ./catalog ./formats ./messages ./channels -run TestDocumentationIsCurrent -count=1 -update
 
 SCENARIO ?= all
 BENCH ?=

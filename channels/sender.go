@@ -114,7 +114,12 @@ type Config struct {
 // NewRegistry makes all senders.
 func NewRegistry(c Config) Registry {
 	registry := Registry{}
-	senders := []Sender{newWebhook(c.Policy, c.Now, c.PublicURL), newSlack(c)}
+	services := newExchanger(c.Policy, c.Now)
+	senders := []Sender{
+		newWebhook(c.Policy, c.Now, c.PublicURL), newSlack(c),
+		newTeams(services, c.Policy), newTwilio(services, c.Policy), newX(services, c.Policy),
+		newHipChat(services, c.Policy), newTeamRooms(services, c.Policy),
+	}
 	if c.Inbox != nil {
 		senders = append(senders, newAlert(c.Inbox, c.Now))
 	}

@@ -11,20 +11,20 @@ import (
 )
 
 // What of a URL is secret. The query always is: tokens and signatures stand
-// there. Of the path, a piece is that looks made rather than written, as those
+// there. Of the path, a piece is that looks made rather than plainWord, as those
 // of the incoming webhooks of chat services are: 16 characters or more, of
 // which one is anything but a small letter, a dot, a dash or an underscore. In a
-// template the same holds for what is written out; an expression that only
+// template the same holds for what is plainWord out; an expression that only
 // names fields says nothing.
 const minOpaque = 16
 
 var (
-	written = regexp.MustCompile(`^[a-z._-]*$`)
-	naming  = regexp.MustCompile(`^\$\{[A-Za-z0-9_.(), ]*\}$`)
+	plainWord = regexp.MustCompile(`^[a-z._-]*$`)
+	naming    = regexp.MustCompile(`^\$\{[A-Za-z0-9_.(), ]*\}$`)
 )
 
 // opaque reports whether a piece of a path is secret.
-func opaque(segment string) bool { return len(segment) >= minOpaque && !written.MatchString(segment) }
+func opaque(segment string) bool { return len(segment) >= minOpaque && !plainWord.MatchString(segment) }
 
 // urlPart is a segment of a path, or a name and value of a query, in the pieces
 // of its template.
@@ -38,7 +38,7 @@ func (p urlPart) String() string {
 	return text.String()
 }
 
-// literal is what is written out.
+// literal is what is plainWord out.
 func (p urlPart) literal() string {
 	var text strings.Builder
 	for _, piece := range p {
@@ -52,7 +52,7 @@ func (p urlPart) literal() string {
 // named reports whether a piece only names fields.
 func named(p conditions.Piece) bool { return p.Expression && naming.MatchString(p.Text) }
 
-// masked is the part with a mask for what is written out.
+// masked is the part with a mask for what is plainWord out.
 func (p urlPart) masked() string {
 	var text strings.Builder
 	open := true
@@ -283,7 +283,7 @@ func maskedURL(raw json.RawMessage) json.RawMessage {
 	return shown
 }
 
-// opaqueSegments are the secret pieces of a URL's path, as they are written and
+// opaqueSegments are the secret pieces of a URL's path, as they are plainWord and
 // as they are meant.
 func opaqueSegments(u *url.URL) []string {
 	var found []string

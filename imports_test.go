@@ -48,12 +48,12 @@ var mayImport = map[string][]string{
 	"channels": {".", "conditions", "formats", "messages", "internal/safehttp", "internal/signature"},
 
 	"matching":         {".", "conditions"},
-	"activities":       {".", "conditions", "matching", "channels", "formats", "internal/history"},
+	"activities":       {".", "conditions", "matching", "channels", "formats", "messages", "internal/history"},
 	"workflows":        {".", "activities"},
 	"internal/history": {"."},
 	"worker":           {"workflows", "activities"},
 	"api": {
-		".", "catalog", "conditions", "matching", "sources", "channels", "formats", "workflows", "internal/history", "web",
+		".", "catalog", "conditions", "matching", "messages", "sources", "channels", "formats", "workflows", "internal/history", "web",
 	},
 
 	"internal/dbtest":  {"schema"},

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -50,12 +49,14 @@ type Key struct {
 	ID   string
 	Name string
 	Role Role
-	// Sources are those whose events a publisher may publish; at least one for
-	// a publisher, none for other roles.
+	// Sources are those whose events it may publish: at least one for a
+	// publisher; for an admin with a scope, none means all.
 	Sources []string
-	// Scope maps keys to the values that a publisher's events may have there,
-	// and must have one of; other keys are free.
+	// Scope limits the key, whatever its role, to what is within; see
+	// [Confinement]. Empty for none.
 	Scope map[string][]string
+	// RateLimit stands for the one of the configuration; zero for that one.
+	RateLimit RateLimit
 	// Hash is of the secret; see [HashKey].
 	Hash KeyHash
 	// CreatedBy is who made it: "admin" or the id of a key.
@@ -84,21 +85,16 @@ func (k *Key) State(now time.Time) KeyState {
 // be published, and else an error of [CodeForbidden] that says which it lets.
 // It says nothing of whether the role lets its holder publish at all.
 func (k *Key) MayPublish(source string, scope map[string]string) error {
-	if k.Role != RolePublisher {
-		return nil
-	}
 	refused := Errorf(CodeForbidden, "this key does not let you publish that")
-	if !slices.Contains(k.Sources, source) {
+	if (k.Role == RolePublisher || len(k.Sources) > 0) && !slices.Contains(k.Sources, source) {
 		refused.Problems = []Problem{{Pointer: "/source", Detail: "this key is for events of " + strings.Join(k.Sources, ", ")}}
 		return refused
 	}
-	for _, key := range slices.Sorted(maps.Keys(k.Scope)) {
-		// As in a subscription: an event without the key does not match.
-		if value, ok := scope[key]; !ok || !slices.Contains(k.Scope[key], value) {
-			refused.Problems = append(refused.Problems, Problem{
-				Pointer: "/scope", Detail: "this key is for events whose " + key + " is one of " + strings.Join(k.Scope[key], ", "),
-			})
-		}
+	to := Confinement(k.Scope)
+	for _, key := range to.outside(one(scope)) {
+		refused.Problems = append(refused.Problems, Problem{
+			Pointer: "/scope", Detail: "this key is for events whose " + key + " is one of " + strings.Join(k.Scope[key], ", "),
+		})
 	}
 	if len(refused.Problems) > 0 {
 		return refused

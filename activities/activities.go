@@ -56,6 +56,7 @@ type Store interface {
 	Reclaim(ctx context.Context, r carillon.Redelivery, run carillon.Run, now time.Time) (carillon.Delivery, bool, error)
 	gathered
 	Disable(ctx context.Context, d carillon.Disable) (carillon.DisableResult, error)
+	AddAlert(ctx context.Context, a carillon.Alert) error
 	Rows
 }
 

@@ -158,7 +158,7 @@ func (b *bundle) with(t *testing.T, db activities.Store, change func(*activities
 	policy := safehttp.Policy{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
 	deps := activities.Deps{
 		Store: db, Histories: b.histories, Publisher: b.published,
-		Channels: channels.NewRegistry(channels.Config{Policy: policy, Now: time.Now, PublicURL: "https://bells.example.com"}), Conditions: env,
+		Channels: channels.NewRegistry(channels.Config{Policy: policy, Now: time.Now, PublicURL: "https://bells.example.com", Inbox: b.store}), Conditions: env,
 		Now: func() time.Time { return now }, Jitter: func() float64 { return 0.5 },
 		Observe: func(channel string, a carillon.Attempt) {
 			b.observing.Lock()

@@ -78,7 +78,7 @@ func (a *Activities) Disable(ctx context.Context, in DisableInput) (DisableResul
 	}
 	if result.Disabled {
 		id := carillon.GenerationKey(in.SubscriptionID, in.Generation)
-		err := a.publishOwn(ctx, "subscription.disabled", id, in.SubscriptionID, in.At, map[string]any{
+		err := a.alertOwn(ctx, "subscription.disabled", id, in.SubscriptionID, in.At, map[string]any{
 			"subscription": in.SubscriptionID, "name": result.Subscription.Name, "channel": result.Subscription.Channel,
 			"reason": reason, "event": in.EventID, "attempts": in.Attempts, "run": in.Run,
 		})

@@ -2,9 +2,7 @@ package activities
 
 import (
 	"context"
-	"errors"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -107,8 +105,7 @@ func (a *Activities) learn(ctx context.Context, health map[string]carillon.Healt
 }
 
 // open opens a breaker and starts the run that probes. What goes wrong is made
-// good: the next failure opens, and a worker's start and the sweep start the
-// run.
+// good: the next failure opens, and a probe that is overdue is asked for again.
 func (a *Activities) open(ctx context.Context, id string) {
 	h, opened, err := a.store.OpenBreaker(ctx, id, a.now(), a.draw)
 	if err != nil {
@@ -122,7 +119,7 @@ func (a *Activities) open(ctx context.Context, id string) {
 	a.meter.Breaker(carillon.HealthOpen)
 	a.log.WarnContext(ctx, "the breaker of an endpoint opened", "subscription", id, "failures", h.Failures, "probe_at", h.ProbeAt)
 	if err := a.publisher.Watch(ctx, id); err != nil {
-		a.log.WarnContext(ctx, "the probing of an endpoint is not started; the sweep does it", "subscription", id, "error", err)
+		a.log.WarnContext(ctx, "the probing of an endpoint is not started; it is asked for again", "subscription", id, "error", err)
 	}
 }
 
@@ -180,28 +177,4 @@ func (a *Activities) Probed(ctx context.Context, in ProbedInput) error {
 		}
 	}
 	return nil
-}
-
-// Resume makes sure that runs see to what waits for one: those that probe open
-// breakers, and those that deliver what was held for a subscription that takes
-// deliveries. Asking a run that is there is harmless.
-func (a *Activities) Resume(ctx context.Context) error {
-	troubled, err := a.store.InTrouble(ctx)
-	if err != nil {
-		return err
-	}
-	for _, id := range slices.Sorted(maps.Keys(troubled)) {
-		if troubled[id].Open() {
-			err = errors.Join(err, a.publisher.Watch(ctx, id))
-		}
-	}
-	holding, failed := a.store.Holding(ctx)
-	err = errors.Join(err, failed)
-	for _, id := range holding {
-		_, failed := a.publisher.Recover(ctx, carillon.Backlog{
-			SubscriptionID: id, States: []carillon.DeliveryState{carillon.Held}, Before: a.now().UTC(),
-		}, 0)
-		err = errors.Join(err, failed)
-	}
-	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/messages"
 )
 
 // failure is the attempt that people are told of.
@@ -50,7 +51,7 @@ func (a *Activities) tellFailing(ctx context.Context, id string, h carillon.Heal
 	if last.status != 0 {
 		fields["status"] = last.status
 	}
-	if err := a.publishOwn(ctx, "subscription.failing", outage(id, h.FailingSince), id, a.now(), fields); err != nil {
+	if err := a.alertOwn(ctx, "subscription.failing", outage(id, h.FailingSince), id, a.now(), fields); err != nil {
 		return err
 	}
 	if err := a.store.Tell(ctx, id, h.FailingSince); err != nil {
@@ -66,7 +67,7 @@ func (a *Activities) tellRecovered(ctx context.Context, id string, since time.Ti
 	if err != nil {
 		return err
 	}
-	err = a.publishOwn(ctx, "subscription.recovered", outage(id, since), id, a.now(), map[string]any{
+	err = a.alertOwn(ctx, "subscription.recovered", outage(id, since), id, a.now(), map[string]any{
 		"subscription": id, "name": sub.Name, "channel": sub.Channel, "failing_since": since.UTC().Format(time.RFC3339Nano),
 	})
 	if err != nil {
@@ -100,4 +101,23 @@ func (a *Activities) publishOwn(ctx context.Context, eventType, key, subject str
 		return fmt.Errorf("publish %s: %w", eventType, err)
 	}
 	return nil
+}
+
+// alertOwn publishes an event of Carillon's own, and puts it into the system's
+// inbox: people learn of it also where nobody subscribed to it.
+func (a *Activities) alertOwn(ctx context.Context, eventType, key, subscription string, at time.Time, fields map[string]any) error {
+	if err := a.publishOwn(ctx, eventType, key, subscription, at, fields); err != nil {
+		return err
+	}
+	event, err := carillon.OwnEvent(eventType, key, subscription, at, fields)
+	if err != nil {
+		return err
+	}
+	message, err := messages.Write(event, messages.Overrides{})
+	if err != nil {
+		return fmt.Errorf("write the message of %s: %w", eventType, err)
+	}
+	alert := message.Alert(event, at)
+	alert.SubscriptionID = subscription
+	return a.store.AddAlert(ctx, alert)
 }

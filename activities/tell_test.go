@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -83,4 +84,23 @@ func TestASubscriptionThatWasDisabledRecoversByADelivery(t *testing.T) {
 	require.Equal(t, []string{"subscription.disabled"}, b.published.types(), "nothing is known of the endpoint yet")
 	b.deliver(t, "evt_2")
 	require.Equal(t, []string{"subscription.disabled", "subscription.recovered"}, b.published.types())
+}
+
+func TestAProbeThatIsOverdueIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	b := setup(t, dbtest.SQLite(t))
+	b.subscribe(t, "sub_a", nil)
+	b.hooks.Script("/hook", receiver.Reply{Status: http.StatusServiceUnavailable})
+	b.published.err = carillon.Errorf(carillon.CodeUnavailable, "Temporal does not answer")
+	for n := range carillon.BreakerThreshold {
+		b.deliver(t, "evt_"+strconv.Itoa(n))
+	}
+	require.True(t, b.health(t).Open())
+	b.published.err, b.published.watched = nil, nil
+	require.NoError(t, b.Rewatch(t.Context()))
+	require.Empty(t, b.published.watched, "it is not due")
+	overdue := b.health(t)
+	require.NoError(t, b.store.SetProbe(t.Context(), "sub_a", overdue.OpenSince, now.Add(-2*time.Minute)))
+	require.NoError(t, b.Rewatch(t.Context()))
+	require.Equal(t, []string{"sub_a"}, b.published.watched)
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"flag"
 	"io"
@@ -68,6 +69,11 @@ var (
 	loadConditions = sync.OnceValues(conditions.New)
 )
 
+// noInbox takes alerts and forgets them.
+type noInbox struct{}
+
+func (noInbox) AddAlert(context.Context, carillon.Alert) error { return nil }
+
 func setup(t testing.TB) *bundle {
 	t.Helper()
 	types, err := loadCatalog()
@@ -91,7 +97,7 @@ func setup(t testing.TB) *bundle {
 		History:        b.history,
 		Catalog:        types,
 		Conditions:     env,
-		Channels:       channels.NewRegistry(channels.Config{Policy: loopback, Now: clock, PublicURL: "https://bells.example.com"}),
+		Channels:       channels.NewRegistry(channels.Config{Policy: loopback, Now: clock, PublicURL: "https://bells.example.com", Inbox: noInbox{}}),
 		Memory:         &fakeMemory{tags: map[carillon.TagKey]string{}},
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/plain; version=0.0.4")

@@ -59,8 +59,7 @@ func (s *Server) authorized(allow []carillon.Role, next echo.HandlerFunc) echo.H
 		if secret == "" {
 			return carillon.Errorf(carillon.CodeUnauthorized, "a key is required: Authorization: Bearer <key>")
 		}
-		ctx := c.Request().Context()
-		key, err := s.keys.open(ctx, secret)
+		key, err := s.admitted(c, secret)
 		if err != nil {
 			return err
 		}
@@ -68,7 +67,11 @@ func (s *Server) authorized(allow []carillon.Role, next echo.HandlerFunc) echo.H
 			return carillon.Errorf(carillon.CodeForbidden, "a key with the role %s may not do that; allowed are %s",
 				key.Role, join(append([]carillon.Role{carillon.RoleAdmin}, allow...)))
 		}
-		c.SetRequest(c.Request().WithContext(context.WithValue(ctx, callerKey{}, key)))
+		ctx, err := confine(c, key)
+		if err != nil {
+			return err
+		}
+		c.SetRequest(c.Request().WithContext(ctx))
 		return next(c)
 	}
 }

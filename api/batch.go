@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -56,7 +57,13 @@ func (s *Server) publishBatch(c echo.Context, pointer string, list json.RawMessa
 	view := upstreamView{Events: make([]acceptedView, len(events))}
 	if len(events) > 0 {
 		ctx := c.Request().Context()
-		posted, err := s.posted(ctx, events)
+		if err := mayPublishAll(ctx, pointer, events); err != nil {
+			return err
+		}
+		if err := s.spendMore(c, len(events)-1); err != nil {
+			return err
+		}
+		posted, err := s.posted(events)
 		if err != nil {
 			return err
 		}
@@ -126,14 +133,33 @@ func (s *Server) readBatch(pointer string, list json.RawMessage, read reader) (e
 	return events, named, nil
 }
 
-// posted completes events that were read, if the caller's key lets them be
-// published. The fingerprint is of what was said, so the time is added after it.
-func (s *Server) posted(ctx context.Context, events []carillon.Event) ([]carillon.Posted, error) {
+// mayPublishAll is [mayPublish] for all events of a list at the pointer.
+func mayPublishAll(ctx context.Context, pointer string, events []carillon.Event) error {
+	var refused *carillon.Error
+	for i, event := range events {
+		e, ok := errors.AsType[*carillon.Error](mayPublish(ctx, event.Source, event.Scope))
+		if !ok {
+			continue
+		}
+		if refused == nil {
+			refused = carillon.Errorf(e.Code, "%s", e.Message)
+		}
+		for _, p := range e.Problems {
+			p.Pointer = pointer + "/" + strconv.Itoa(i) + p.Pointer
+			refused.Problems = append(refused.Problems, p)
+		}
+	}
+	if refused == nil {
+		return nil
+	}
+	return refused
+}
+
+// posted completes events that were read. The fingerprint is of what was said,
+// so the time is added after it.
+func (s *Server) posted(events []carillon.Event) ([]carillon.Posted, error) {
 	posted := make([]carillon.Posted, len(events))
 	for i, event := range events {
-		if err := mayPublish(ctx, event.Source, event.Scope); err != nil {
-			return nil, err
-		}
 		fingerprint, err := carillon.Fingerprint(event)
 		if err != nil {
 			return nil, err

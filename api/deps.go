@@ -36,6 +36,11 @@ type Deps struct {
 	// Memory is what the adapters of sources remember.
 	Memory sources.Memory
 
+	// RateLimit is what each key may ask for that has no limit of its own.
+	// Guesses is how often an address may show keys that are not valid. Both are
+	// optional: zero is no limit.
+	RateLimit, Guesses carillon.RateLimit
+
 	// Checks are what /readyz looks at.
 	Checks []Check
 	// Metrics answers /metrics. Optional: without it there is no such path.
@@ -65,6 +70,8 @@ type Store interface {
 	keyStore
 	auditStore
 	faceStore
+	alertStore
+	settingStore
 }
 
 type eventStore interface {

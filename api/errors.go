@@ -123,7 +123,7 @@ func (s *Server) handleError(err error, c echo.Context) {
 	switch p.Status {
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Bearer realm="carillon"`)
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	}
 	fail := func(c echo.Context, p problem) error { return write(c, p.Status, "application/problem+json", p) }

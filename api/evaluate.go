@@ -145,7 +145,10 @@ func (s *Server) pastEvent(ctx context.Context, id string) (*carillon.Publicatio
 	if notFound != nil && carillon.CodeOf(err) == carillon.CodeExpired {
 		return nil, notFound // there is neither a row nor a run
 	}
-	return pub, err
+	if err != nil {
+		return nil, err
+	}
+	return pub, past(ctx, pub, notFound)
 }
 
 func (s *Server) explain(

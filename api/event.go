@@ -149,6 +149,9 @@ func (s *Server) unclaimedEvent(c echo.Context, id string, notFound error) error
 	if err != nil {
 		return err
 	}
+	if err := past(ctx, pub, notFound); err != nil {
+		return err
+	}
 	row := carillon.EventRow{
 		Event: pub.Event, ReceivedAt: pub.ReceivedAt, Run: carillon.Run{WorkflowID: carillon.EventWorkflowID(id)},
 	}

@@ -113,17 +113,26 @@ func (s *Server) numberedSubscriptions(ctx context.Context, f *face) ([]numbered
 // numberedSubscription returns the subscription that a face knows by the number.
 func (s *Server) numberedSubscription(ctx context.Context, f *face, number int64) (numbered, error) {
 	id, err := s.deps.Store.FaceSubscription(ctx, f.product, number)
+	if carillon.CodeOf(err) == carillon.CodeNotFound {
+		return numbered{}, noWebhook(number)
+	}
 	if err != nil {
 		return numbered{}, err
 	}
 	sub, err := s.deps.Store.Subscription(ctx, id)
-	if err != nil {
+	if err != nil && carillon.CodeOf(err) != carillon.CodeNotFound {
 		return numbered{}, err
 	}
-	if !f.shows(sub) {
-		return numbered{}, carillon.Errorf(carillon.CodeNotFound, "there is no webhook %d", number)
+	if err != nil || !f.shows(sub) {
+		return numbered{}, noWebhook(number)
 	}
 	return numbered{sub, number}, nil
+}
+
+// noWebhook is the same for a number that nothing has, and for one whose
+// subscription is deleted, another product's, or outside the caller's scope.
+func noWebhook(number int64) error {
+	return carillon.Errorf(carillon.CodeNotFound, "there is no webhook %d", number)
 }
 
 // createNumbered creates a subscription out of a body for /v1/subscriptions.

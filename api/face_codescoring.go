@@ -333,6 +333,13 @@ func (s *Server) testCodeScoring(c echo.Context) error {
 	if err := s.consented(c.Request().Context(), &sub); err != nil {
 		return err
 	}
+	scope := sub.Scope
+	if current != nil { // which the object has no word for
+		scope = current.Scope
+	}
+	if err := carillon.ConfinementOf(c.Request().Context()).CheckAll(scope); err != nil {
+		return err
+	}
 	attempt, err := s.probe(c, sub)
 	if err != nil {
 		return err

@@ -293,7 +293,7 @@ func TestProGetsAPI(t *testing.T) {
 		{"POST", "edit?id=1", `{"event":"eaten"}`, 400, "event: must be one or several of added, overwritten"},
 		{"POST", "edit?id=1", `{"payload":{"content":"$ToJson(%(a: $b))"}}`, 400, "payload/content"},
 		{"POST", "create", `{"name":"x"}`, 400, "url: is required"},
-		{"POST", "delete?id=9", "", 400, "number"},
+		{"POST", "delete?id=9", "", 400, "there is no webhook 9"},
 	} {
 		status, body = send(wrong.method, wrong.path, wrong.body)
 		require.Equal(t, wrong.status, status, wrong.path+" "+body)

@@ -24,6 +24,9 @@ type fakeStore struct {
 	// rotations are those that were asked for.
 	rotations []carillon.Rotation
 	fakeKeys
+	// The tests of these work with the database itself.
+	alertStore
+	settingStore
 	// numbers are those of each face, by subscription.
 	numbers map[string]map[string]int64
 	// fail is returned by every method, when set.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,18 +39,22 @@ func openAPI() ([]byte, error) {
 }
 
 // describeForbidden adds to every operation that asks for a key what a key
-// without the role is answered. It is the same everywhere but in other products'
-// APIs, so that operations need not say it.
+// without the role is answered, and one that asks too often. It is the same
+// everywhere but in other products' APIs, so that operations need not say it.
 func describeForbidden(doc map[string]any) {
 	paths, _ := doc["paths"].(map[string]any)
-	for _, item := range paths {
+	for path, item := range paths {
 		operations, _ := item.(map[string]any)
 		for _, operation := range operations {
 			object, _ := operation.(map[string]any)
 			responses, _ := object["responses"].(map[string]any)
 			_, asks := responses["401"]
-			if _, own := responses["403"]; asks && !own {
+			switch forbidden, own := responses["403"]; {
+			case own && !strings.HasPrefix(path, "/v1/"): // another product's, which says every error alike
+				responses["429"] = forbidden
+			case asks:
 				responses["403"] = map[string]any{"$ref": "#/components/responses/Forbidden"}
+				responses["429"] = map[string]any{"$ref": "#/components/responses/RateLimited"}
 			}
 		}
 	}

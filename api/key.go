@@ -33,6 +33,7 @@ type keyView struct {
 	Role       carillon.Role       `json:"role"`
 	Sources    []string            `json:"sources,omitempty"`
 	Scope      map[string][]string `json:"scope,omitempty"`
+	RateLimit  carillon.RateLimit  `json:"rate_limit,omitzero"`
 	State      carillon.KeyState   `json:"state"`
 	CreatedBy  string              `json:"created_by"`
 	CreatedAt  time.Time           `json:"created_at"`
@@ -51,7 +52,7 @@ type createdKeyView struct {
 func (s *Server) viewKey(key carillon.Key) keyView {
 	return keyView{
 		ID: key.ID, Name: key.Name, Role: key.Role, Sources: key.Sources, Scope: key.Scope,
-		State: key.State(s.deps.Now()), CreatedBy: key.CreatedBy, CreatedAt: key.CreatedAt.UTC(),
+		RateLimit: key.RateLimit, State: key.State(s.deps.Now()), CreatedBy: key.CreatedBy, CreatedAt: key.CreatedAt.UTC(),
 		ExpiresAt: someTime(key.ExpiresAt), RevokedAt: someTime(key.RevokedAt), LastUsedAt: someTime(key.LastUsedAt),
 	}
 }
@@ -64,6 +65,7 @@ func readKey(body json.RawMessage, now time.Time) (carillon.Key, error) {
 		Role:      carillon.Role(f.required("role", maxNameBytes)),
 		Sources:   f.texts("sources", maxKeySources, carillon.MaxSourceBytes),
 		Scope:     f.scopes("scope"),
+		RateLimit: readRateLimit(f),
 		ExpiresAt: f.time("expires_at"),
 	}
 	if key.Role != "" && !slices.Contains(carillon.Roles, key.Role) {
@@ -72,25 +74,46 @@ func readKey(body json.RawMessage, now time.Time) (carillon.Key, error) {
 	if !key.ExpiresAt.IsZero() && !key.ExpiresAt.After(now) {
 		f.wrong("expires_at", "is in the past")
 	}
-	if key.Role != carillon.RolePublisher {
-		for _, name := range []string{"sources", "scope"} {
-			if f.has(name) {
-				f.wrong(name, "is for publishers only")
-			}
-		}
-		return key, f.done()
-	}
+	confined := key.Role == carillon.RoleAdmin && len(key.Scope) > 0
 	switch {
+	case len(key.Sources) > 0 && key.Role != carillon.RolePublisher && !confined:
+		f.wrong("sources", "is for publishers, and for admins with a scope: others publish nothing, or everything")
 	case len(key.Sources) > 0:
 	case f.has("sources"):
-		f.wrong("sources", "must have at least one entry: those whose events the publisher may publish")
-	default:
+		f.wrong("sources", "must have at least one entry: those whose events it may publish")
+	case key.Role == carillon.RolePublisher:
 		f.wrong("sources", "is required for a publisher: those whose events it may publish")
 	}
 	if slices.Contains(key.Sources, carillon.OwnSource) {
 		f.wrong("sources", "must not have %q, the source of Carillon's own events", carillon.OwnSource)
 	}
 	return key, f.done()
+}
+
+// readRateLimit reads how many requests a key may make. A burst that is not
+// given is twice what it may make in a second.
+func readRateLimit(f *fields) carillon.RateLimit {
+	raw := f.raw("rate_limit")
+	if raw == nil {
+		return carillon.RateLimit{}
+	}
+	r := readFields(f.at+"/rate_limit", raw)
+	var limit carillon.RateLimit
+	if !r.has("per_second") {
+		r.raw("per_second")
+		r.wrong("per_second", "is required")
+	} else if json.Unmarshal(r.raw("per_second"), &limit.PerSecond) != nil || limit.PerSecond < carillon.MinRate || limit.PerSecond > carillon.MaxRate {
+		r.wrong("per_second", "must be a number from %g to %d", carillon.MinRate, carillon.MaxRate)
+	}
+	limit.Burst = max(int(2*limit.PerSecond), 1)
+	if burst := r.raw("burst"); burst != nil {
+		if json.Unmarshal(burst, &limit.Burst) != nil || limit.Burst < 1 || limit.Burst > carillon.MaxBurst {
+			r.wrong("burst", "must be a number of requests from 1 to %d", carillon.MaxBurst)
+		}
+	}
+	// done makes no errors but about the input.
+	_ = f.include("rate_limit", r.done())
+	return limit
 }
 
 func (s *Server) createKey(c echo.Context) error {

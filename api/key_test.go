@@ -19,7 +19,7 @@ import (
 )
 
 const newPublisher = `{"name":"registry","role":"publisher","sources":["registry.example.com"],
-	"scope":{"feed":["internal-utils"]},"expires_at":"2027-11-21T20:00:00Z"}`
+	"scope":{"feed":["internal-utils"]},"rate_limit":{"per_second":50},"expires_at":"2027-11-21T20:00:00Z"}`
 
 func TestAKeyIsShownOnceAndWorksUntilItIsRevoked(t *testing.T) {
 	t.Parallel()
@@ -60,7 +60,12 @@ func TestKeysThatCannotBeMade(t *testing.T) {
 		{"a publisher of nothing", `{"name":"a","role":"publisher","sources":[]}`, []string{"/sources"}},
 		{"a publisher of Carillon's own events", `{"name":"a","role":"publisher","sources":["carillon"]}`, []string{"/sources"}},
 		{"a scope of no values", `{"name":"a","role":"publisher","sources":["s"],"scope":{"feed":[]}}`, []string{"/scope/feed"}},
-		{"bounds of a reader", `{"name":"a","role":"reader","sources":["s"],"scope":{"feed":["f"]}}`, []string{"/sources", "/scope"}},
+		{"sources of a reader", `{"name":"a","role":"reader","sources":["s"],"scope":{"feed":["f"]}}`, []string{"/sources"}},
+		{"sources of an admin of everything", `{"name":"a","role":"admin","sources":["s"]}`, []string{"/sources"}},
+		{"an admin of no sources", `{"name":"a","role":"admin","sources":[],"scope":{"feed":["f"]}}`, []string{"/sources"}},
+		{"a limit of nothing", `{"name":"a","role":"reader","rate_limit":{}}`, []string{"/rate_limit/per_second"}},
+		{"limits beyond reason", `{"name":"a","role":"reader","rate_limit":{"per_second":0,"burst":0,"x":1}}`,
+			[]string{"/rate_limit/per_second", "/rate_limit/burst", "/rate_limit/x"}},
 		{"a secret of one's own", `{"name":"a","role":"reader","key":"hunter2"}`, []string{"/key"}},
 	} {
 		p := b.problem(t, http.StatusUnprocessableEntity, call{method: http.MethodPost, path: "/v1/keys", body: test.body})

@@ -120,7 +120,15 @@ func (s *Server) checkContent(f *fields, event carillon.Event) error {
 
 // start publishes an event, if the caller's key lets it.
 func (s *Server) start(ctx context.Context, event carillon.Event) (acceptedView, error) {
-	posted, err := s.posted(ctx, []carillon.Event{event})
+	if err := mayPublish(ctx, event.Source, event.Scope); err != nil {
+		return acceptedView{}, err
+	}
+	return s.tell(ctx, event)
+}
+
+// tell publishes an event, whoever asks.
+func (s *Server) tell(ctx context.Context, event carillon.Event) (acceptedView, error) {
+	posted, err := s.posted([]carillon.Event{event})
 	if err != nil {
 		return acceptedView{}, err
 	}

@@ -79,7 +79,8 @@ func (s *Server) recoverHeld(c echo.Context, sub carillon.Subscription) error {
 	if err != nil {
 		return err
 	}
-	if _, err = s.start(ctx, event); carillon.CodeOf(err) == carillon.CodeEventReused {
+	// Carillon says so, not the caller, whose key may not let it publish.
+	if _, err = s.tell(ctx, event); carillon.CodeOf(err) == carillon.CodeEventReused {
 		return nil // told before; the name was changed since
 	}
 	return err

@@ -165,6 +165,17 @@ func (q *query) time(name string) time.Time {
 	return t.Truncate(time.Microsecond)
 }
 
+func (q *query) yes(name string) bool {
+	switch q.text(name) {
+	case "true":
+		return true
+	case "", "false":
+	default:
+		q.fail("the query parameter %s must be true or false", name)
+	}
+	return false
+}
+
 func (q *query) limit() int {
 	text := q.text("limit")
 	if text == "" {

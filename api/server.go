@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,10 +33,16 @@ type Server struct {
 	deps Deps
 	keys *keyring
 	echo *echo.Echo
+	// limits are how much each may ask for.
+	limits *limits
 	// openAPI is the description as it is served.
 	openAPI []byte
 
 	draining atomic.Bool
+	// streams counts those that are open; stopping is closed when they are to end.
+	streams  atomic.Int64
+	stopping chan struct{}
+	stop     sync.Once
 	// ready is the last answer of /readyz, so that the log tells changes only.
 	ready atomic.Bool
 }
@@ -61,7 +68,7 @@ func New(d Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{deps: d, keys: newKeyring(d), openAPI: description}
+	s := &Server{deps: d, keys: newKeyring(d), limits: newLimits(d), openAPI: description, stopping: make(chan struct{})}
 	s.deps.AdminKey = "" // the hash is all that is needed
 	s.ready.Store(true)
 	e := echo.New()
@@ -143,6 +150,7 @@ func (s *Server) routes() []route {
 		{method: http.MethodPost, path: "/v1/conditions/evaluate", handle: s.evaluate, allow: readers},
 		{method: http.MethodPost, path: "/v1/templates/preview", handle: s.previewTemplate, allow: readers},
 		{method: http.MethodPost, path: "/v1/templates/import/proget", handle: s.importProGet, allow: readers},
+		{method: http.MethodPost, path: "/v1/messages/preview", handle: s.previewMessage, allow: readers},
 		{method: http.MethodGet, path: "/v1/profiles", handle: s.listProfiles, allow: readers},
 
 		{method: http.MethodGet, path: "/v1/sources", handle: s.listSources, allow: readers},
@@ -158,6 +166,17 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/v1/keys/:id", handle: s.key},
 		{method: http.MethodDelete, path: "/v1/keys/:id", handle: s.revokeKey},
 		{method: http.MethodGet, path: "/v1/audit", handle: s.listAudit},
+
+		{method: http.MethodGet, path: "/v1/alerts", handle: s.listAlerts, allow: readers},
+		{method: http.MethodGet, path: "/v1/alerts/count", handle: s.countAlerts, allow: readers},
+		{method: http.MethodGet, path: streamPath, handle: s.streamAlerts, allow: readers},
+		{method: http.MethodPost, path: "/v1/alerts/read", handle: s.readAlerts, allow: operators},
+		{method: http.MethodPost, path: "/v1/alerts/delete", handle: s.deleteAlerts, allow: operators},
+
+		{method: http.MethodGet, path: "/v1/settings", handle: s.listSettings},
+		{method: http.MethodGet, path: "/v1/settings/:channel", handle: s.setting},
+		{method: http.MethodPut, path: "/v1/settings/:channel", handle: s.putSetting},
+		{method: http.MethodDelete, path: "/v1/settings/:channel", handle: s.deleteSetting},
 
 		{method: http.MethodGet, path: "/api/settings/webhooks/", handle: s.listCodeScoring, allow: readers},
 		{method: http.MethodPost, path: "/api/settings/webhooks/", handle: s.createCodeScoring},
@@ -199,7 +218,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // HTTP returns a server with the limits that keep slow and greedy clients from
 // holding the service; the caller listens and shuts it down.
 func (s *Server) HTTP() *http.Server {
-	return &http.Server{
+	server := &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -208,6 +227,8 @@ func (s *Server) HTTP() *http.Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelDebug),
 	}
+	server.RegisterOnShutdown(func() { s.stop.Do(func() { close(s.stopping) }) })
+	return server
 }
 
 // requestIDKey is where a request's id is kept.
@@ -226,9 +247,11 @@ func (s *Server) observed(next echo.HandlerFunc) echo.HandlerFunc {
 		id := carillon.NewID("req_", start)
 		c.Set(requestIDKey, id)
 		c.Response().Header().Set(echo.HeaderXRequestID, id)
-		ctx, stop := context.WithTimeout(c.Request().Context(), requestTimeout)
-		defer stop()
-		c.SetRequest(c.Request().WithContext(ctx))
+		if c.Path() != streamPath {
+			ctx, stop := context.WithTimeout(c.Request().Context(), requestTimeout)
+			defer stop()
+			c.SetRequest(c.Request().WithContext(ctx))
+		}
 		// The error is answered here, so that the line has the status.
 		if err := next(c); err != nil {
 			c.Error(err)

@@ -136,6 +136,9 @@ func (s *Server) admitUpstream(c echo.Context) (carillon.Source, json.RawMessage
 		if !sources.Authenticate(src.Authentication, c.Request().Header, body, s.deps.Now()) {
 			return src, nil, notAdmitted()
 		}
+		if err := s.spendOne(c, src.ID, carillon.RateLimit{}); err != nil {
+			return src, nil, err
+		}
 	default:
 		if err := s.authorized(publishers, func(echo.Context) error { return nil })(c); err != nil {
 			if carillon.CodeOf(err) == carillon.CodeUnauthorized {
@@ -144,8 +147,17 @@ func (s *Server) admitUpstream(c echo.Context) (carillon.Source, json.RawMessage
 			return src, nil, err
 		}
 	}
+	ctx := c.Request().Context()
+	if err := mayName(ctx, name); err != nil {
+		return src, nil, err
+	}
 	if notFound != nil {
 		return src, nil, notFound
+	}
+	if len(carillon.ConfinementOf(ctx)) > 0 {
+		if src, notFound = s.deps.Store.Source(ctx, name); notFound != nil {
+			return src, nil, notFound
+		}
 	}
 	if err := checkContentType(c, anyJSON); err != nil {
 		return src, nil, err

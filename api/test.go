@@ -47,6 +47,9 @@ func (s *Server) testUnsaved(c echo.Context) error {
 		return err
 	}
 	sub, _, err := s.readSubscription(body, nil)
+	if err == nil {
+		err = carillon.ConfinementOf(c.Request().Context()).CheckAll(sub.Scope)
+	}
 	if err != nil {
 		return err
 	}

@@ -86,6 +86,12 @@ type Renderer interface {
 	Payload(m Message) (formats.Payload, error)
 }
 
+// Warner is a sender that knows endpoints which are allowed, but can hardly be
+// meant. The pointers are below "/endpoint".
+type Warner interface {
+	Warnings(e carillon.Endpoint) []carillon.Problem
+}
+
 // Registry holds the senders by their names.
 type Registry map[string]Sender
 
@@ -99,12 +105,20 @@ type Config struct {
 	PublicURL string
 	// Settings has what is set for the installation; nil for nothing.
 	Settings Settings
+	// Inbox takes alerts; nil where there is no such channel.
+	Inbox Inbox
+	// Threads remembers where messages were put; nil remembers nothing.
+	Threads Threads
 }
 
 // NewRegistry makes all senders.
 func NewRegistry(c Config) Registry {
 	registry := Registry{}
-	for _, s := range []Sender{newWebhook(c.Policy, c.Now, c.PublicURL)} {
+	senders := []Sender{newWebhook(c.Policy, c.Now, c.PublicURL), newSlack(c)}
+	if c.Inbox != nil {
+		senders = append(senders, newAlert(c.Inbox, c.Now))
+	}
+	for _, s := range senders {
 		registry[s.Name()] = s
 	}
 	return registry

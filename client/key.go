@@ -14,14 +14,24 @@ import (
 type NewKey struct {
 	Name string        `json:"name"`
 	Role carillon.Role `json:"role"`
-	// Sources are for publishers, and required there: those whose events it may
-	// publish.
+	// Sources are those whose events it may publish: required for a publisher,
+	// and for an admin with a scope, none means all.
 	Sources []string `json:"sources,omitempty"`
-	// Scope is for publishers: the values that their events must have one of,
-	// for each key.
+	// Scope is what the key is limited to, whatever its role: for each key, the
+	// values that events, subscriptions and sources may have.
 	Scope map[string][]string `json:"scope,omitempty"`
+	// RateLimit stands for the one of the configuration; zero for that one. A
+	// Burst of zero is twice PerSecond.
+	RateLimit RateLimit `json:"rate_limit,omitzero"`
 	// ExpiresAt is when it ends; never when zero.
 	ExpiresAt time.Time `json:"expires_at,omitzero"`
+}
+
+// RateLimit is how many requests a key may make.
+type RateLimit struct {
+	PerSecond float64 `json:"per_second"`
+	// Burst is how many may come at once after a pause.
+	Burst int `json:"burst,omitzero"`
 }
 
 // Key is a key as far as it can be shown.
@@ -31,7 +41,9 @@ type Key struct {
 	Role    carillon.Role       `json:"role"`
 	Sources []string            `json:"sources"`
 	Scope   map[string][]string `json:"scope"`
-	State   carillon.KeyState   `json:"state"`
+	// RateLimit is zero where the one of the configuration applies.
+	RateLimit RateLimit         `json:"rate_limit"`
+	State     carillon.KeyState `json:"state"`
 	// CreatedBy is "admin" or the id of a key.
 	CreatedBy string    `json:"created_by"`
 	CreatedAt time.Time `json:"created_at"`

@@ -15,14 +15,15 @@ func TestKeys(t *testing.T) {
 	key, err := answering(t, exchange{
 		method: "POST", target: "/v1/keys", status: 201, golden: "key_created",
 		body: `{"name":"registry","role":"publisher","sources":["registry.example.com"],
-			"scope":{"feed":["internal-utils"]},"expires_at":"2027-11-21T20:00:00Z"}`,
+			"scope":{"feed":["internal-utils"]},"rate_limit":{"per_second":50},"expires_at":"2027-11-21T20:00:00Z"}`,
 	}).CreateKey(t.Context(), client.NewKey{
 		Name: "registry", Role: carillon.RolePublisher, Sources: []string{"registry.example.com"},
-		Scope: map[string][]string{"feed": {"internal-utils"}}, ExpiresAt: time.Date(2027, 11, 21, 20, 0, 0, 0, time.UTC),
+		Scope: map[string][]string{"feed": {"internal-utils"}}, RateLimit: client.RateLimit{PerSecond: 50}, ExpiresAt: time.Date(2027, 11, 21, 20, 0, 0, 0, time.UTC),
 	})
 	require.NoError(t, err)
 	require.Equal(t, "SECRET", key.Secret)
 	require.Equal(t, carillon.KeyActive, key.State)
+	require.Equal(t, client.RateLimit{PerSecond: 50, Burst: 100}, key.RateLimit)
 
 	page, err := answering(t, exchange{method: "GET", target: "/v1/keys?cursor=c&limit=3", status: 200, golden: "keys"}).Keys(t.Context(), 3, "c")
 	require.NoError(t, err)

@@ -41,6 +41,8 @@ type Config struct {
 	LogFormat      string     `env:"CARILLON_LOG_FORMAT" unit:"format" default:"text" doc:"How the log is written."`
 	PprofAddr      string     `env:"CARILLON_PPROF_ADDR" unit:"loopback" doc:"Where Go's profiles of this process can be read, under /debug/pprof/, by anybody on this machine. Without it nowhere. They tell what the process spends its time and memory on, and nothing of events."`
 
+	RateLimit Rate `env:"CARILLON_RATE_LIMIT" unit:"rate" default:"5000:10000" doc:"How many requests a second a key may make, and after the colon how many at once after a pause (twice as many when left out). Each event of a batch counts as one. A key can have a limit of its own; those with more requests are answered 429."`
+
 	Retention time.Duration `env:"CARILLON_RETENTION" unit:"days" default:"90d" doc:"For how long the index keeps events and deliveries, from when the event was received. Deliveries under way or held, and the last 50 of each subscription, stay whatever their age. A repeated post of an event is known as such for as long as its row is kept."`
 
 	CachedRuns int `env:"CARILLON_CACHED_RUNS" unit:"runs" derived:"one for each 4 MiB of memory, from 50 to 2000" doc:"How many runs a worker keeps in memory between their tasks. One that was dropped is read again from its history when it goes on. A run holds what it was started with and what it read of it, together up to 1 MiB for the largest events: with the default, those take a quarter of the memory. Memory is the least of GOMEMLIMIT, the limits of the control group and what the machine has."`

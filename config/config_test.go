@@ -29,6 +29,7 @@ func TestLoad(t *testing.T) {
 			PublicURL:          "http://127.0.0.1:8080",
 			DatabaseURL:        config.NewSecret("sqlite:.carillon/carillon.db"),
 			DataDir:            ".carillon",
+			RateLimit:          config.Rate{PerSecond: 5000, Burst: 10000},
 			Retention:          90 * 24 * time.Hour,
 			LogLevel:           slog.LevelInfo,
 			LogFormat:          "text",
@@ -50,6 +51,7 @@ func TestLoad(t *testing.T) {
 			"CARILLON_SECRET_KEY=the=secret=key",
 			"CARILLON_ALLOW_CIDRS=10.0.0.0/8,fd00::/8",
 			"CARILLON_TEMPORAL_WEB_URL=http://localhost:8080",
+			"CARILLON_RATE_LIMIT=0.5:3",
 			"CARILLON_RETENTION=36h",
 			"CARILLON_LOG_LEVEL=WARN",
 			"CARILLON_LOG_FORMAT=json",
@@ -67,6 +69,7 @@ func TestLoad(t *testing.T) {
 			SecretKey:          config.NewSecret("the=secret=key"),
 			AllowCIDRs:         "10.0.0.0/8,fd00::/8",
 			TemporalWebURL:     "http://localhost:8080",
+			RateLimit:          config.Rate{PerSecond: 0.5, Burst: 3},
 			Retention:          36 * time.Hour,
 			LogLevel:           slog.LevelWarn,
 			LogFormat:          "json",
@@ -92,6 +95,25 @@ func TestLoad(t *testing.T) {
 			c, err := config.Load([]string{"CARILLON_RETENTION=" + text})
 			require.NoError(t, err)
 			require.Equal(t, want, c.Retention)
+		})
+	}
+
+	for text, want := range map[string]config.Rate{
+		"off": {}, "50": {PerSecond: 50, Burst: 100}, "0.01": {PerSecond: 0.01, Burst: 1}, "1.5:1": {PerSecond: 1.5, Burst: 1},
+	} {
+		t.Run("a rate limit of "+text, func(t *testing.T) {
+			t.Parallel()
+			c, err := config.Load([]string{"CARILLON_RATE_LIMIT=" + text})
+			require.NoError(t, err)
+			require.Equal(t, want, c.RateLimit)
+		})
+	}
+	for _, text := range []string{"0", "-1", "NaN", "many", "1000001", "5:", "5:0", "5:x", ":5", "5:10000001", "5/10"} {
+		t.Run("a rate limit of "+text, func(t *testing.T) {
+			t.Parallel()
+			_, err := config.Load([]string{"CARILLON_RATE_LIMIT=" + text})
+			require.ErrorContains(t, err, "CARILLON_RATE_LIMIT: ")
+			require.ErrorContains(t, err, "off for no limit")
 		})
 	}
 

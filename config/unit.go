@@ -29,6 +29,7 @@ var units = map[string]unit{
 	"days":      {"days such as 90d, or hours such as 2160h, at least 1d; 0 is for ever", readDays},
 	"switch":    {"on or off", readSwitch},
 	"runs":      {"10 to 100000", readRuns},
+	"rate":      {"a number from 0.01 to 1000000, or two with a colon, such as 50:100; off for no limit", readRate},
 	"level":     {"debug, info, warn, error", readLevel},
 	"format":    {"text, json", readFormat},
 	"folder":    {"a path", readText},
@@ -103,6 +104,36 @@ func readSwitch(text string) (any, error) {
 		return false, nil
 	}
 	return nil, fmt.Errorf("%q is neither on nor off", text)
+}
+
+// Rate is how many of something may be in a second, and at once after a pause.
+// Zero is no limit.
+type Rate struct {
+	PerSecond float64
+	Burst     int
+}
+
+const (
+	minRate, maxRate = 0.01, 1_000_000
+	maxBurst         = 10_000_000
+)
+
+func readRate(text string) (any, error) {
+	if text == "off" {
+		return Rate{}, nil
+	}
+	first, second, two := strings.Cut(text, ":")
+	perSecond, err := strconv.ParseFloat(first, 64)
+	if err != nil || !(perSecond >= minRate && perSecond <= maxRate) { // NaN is neither
+		return nil, fmt.Errorf("%q is not a number of requests a second", first)
+	}
+	burst := max(int(2*perSecond), 1)
+	if two {
+		if burst, err = strconv.Atoi(second); err != nil || burst < 1 || burst > maxBurst {
+			return nil, fmt.Errorf("%q is not a number of requests at once", second)
+		}
+	}
+	return Rate{PerSecond: perSecond, Burst: burst}, nil
 }
 
 func readLevel(text string) (any, error) {

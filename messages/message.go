@@ -39,8 +39,8 @@ type Link struct{ Label, URL string }
 type Level string
 
 // The levels. Critical and High are a vulnerability's severities; Failed is a
-// build or a delivery that did not succeed, Good one that did, and Neutral news
-// of neither kind.
+// build, a check or a delivery that did not succeed, Good one that did, and
+// Neutral news of neither kind.
 const (
 	Neutral  Level = "neutral"
 	Good     Level = "good"
@@ -80,9 +80,23 @@ type Overrides struct {
 // patterns. The error is a CodeInvalid with pointers "/title" and "/text".
 func (o Overrides) Check(eventTypes []string) error { return check(o, eventTypes) }
 
-// Write says what people are told of an event.
-func Write(e carillon.Event, o Overrides) (Message, error) { return write(e, o) }
+// Write says what people are told of an event, whatever it holds: an override
+// that cannot be written for it leaves the default, and an event of an unknown
+// type, or with odd data, is told from what it has. It errs only when the
+// embedded wordings are wrong, which a test finds.
+func Write(e carillon.Event, o Overrides) (Message, error) {
+	m, _, err := try(e, o)
+	return m, err
+}
+
+// Try is [Write] that says which overrides left the default, and why: problems
+// with the pointers "/title" and "/text".
+func Try(e carillon.Event, o Overrides) (Message, []carillon.Problem, error) { return try(e, o) }
 
 // Summarize says in one message what people are told of many events, the oldest
-// first: how many, of what, and how bad.
-func Summarize(events []carillon.Event) Message { return summarize(events) }
+// first, beside others that were told one by one: how many more, of what, and
+// how bad.
+func Summarize(events []carillon.Event) Message { return summarize(events, "more ") }
+
+// Digest is [Summarize] of events none of which was told before.
+func Digest(events []carillon.Event) Message { return summarize(events, "") }

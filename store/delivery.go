@@ -13,6 +13,7 @@ import (
 	"github.com/jmoiron/sqlx"
 
 	"github.com/carillon-dev/carillon"
+	"github.com/carillon-dev/carillon/schema"
 )
 
 const deliveryColumns = `event_id, subscription_id, state, attempts, status, error, duration, next_at, first_failed_at,
@@ -23,9 +24,9 @@ const (
 	deliveryCount    = 19 // columns
 
 	selectDelivery = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE event_id = ? AND subscription_id = ?`
-	pageOfEvent    = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE event_id = ? AND subscription_id > ?
-		ORDER BY subscription_id LIMIT ?`
-	pageOfRun = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE event_id = ? AND owner_run = ?
+	pageOfEvent    = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE event_id = ? AND subscription_id > ?`
+	orderOfEvent   = ` ORDER BY subscription_id LIMIT ?`
+	pageOfRun      = `SELECT ` + deliveryColumns + ` FROM deliveries WHERE event_id = ? AND owner_run = ?
 		AND subscription_id > ? ORDER BY subscription_id LIMIT ?`
 
 	listDeliveries         = `SELECT ` + deliveryColumns + ` FROM deliveries`
@@ -37,6 +38,16 @@ const (
 	deliveryBefore         = `(received_at, event_id, subscription_id) < (?, ?, ?)`
 	deliveryNotSucceeded   = `state <> 'succeeded'` // lets SQLite take the partial indexes
 	deliveryStatesTemplate = `state IN ('%s')`
+
+	// The list of what a confinement of one value holds, in the order of the
+	// index of scopes. SQLite takes the tables of a CROSS JOIN in their order.
+	listWithin = `SELECT ` + deliveryColumns + ` FROM (SELECT received_at AS place_at, event_id AS place_event FROM event_scopes
+		WHERE scope_key = ? AND scope_value = ?) place CROSS JOIN deliveries`
+	orderWithin  = ` ORDER BY place_at DESC, place_event DESC, subscription_id DESC LIMIT ?`
+	withinPlace  = `event_id = place_event`
+	withinSince  = `place_at >= ?`
+	withinUntil  = `place_at < ?`
+	withinBefore = `(place_at, place_event) <= (?, ?)` // lets the index begin there
 
 	// The types of the first row are those of all. A deletion of the
 	// subscription canceled its deliveries, and a run that has not learned of it
@@ -106,7 +117,9 @@ func deliveries(rows []deliveryRow) []carillon.Delivery {
 
 // Delivery returns one delivery, or an error of [carillon.CodeNotFound].
 func (s *Store) Delivery(ctx context.Context, eventID, subscriptionID string) (carillon.Delivery, error) {
-	row, err := readOne[deliveryRow](ctx, s, selectDelivery, eventID, subscriptionID)
+	var w where
+	w.andDeliveries(carillon.ConfinementOf(ctx), s.driver)
+	row, err := readOne[deliveryRow](ctx, s, selectDelivery+w.more(), append([]any{eventID, subscriptionID}, w.args...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return carillon.Delivery{}, carillon.Errorf(carillon.CodeNotFound,
 			"there is no delivery of event %q to subscription %q", eventID, subscriptionID)
@@ -120,7 +133,10 @@ func (s *Store) Delivery(ctx context.Context, eventID, subscriptionID string) (c
 // EventDeliveries returns at most limit deliveries of an event in the order of
 // their subscriptions, those after the given one.
 func (s *Store) EventDeliveries(ctx context.Context, eventID, after string, limit int) ([]carillon.Delivery, error) {
-	rows, err := readAll[deliveryRow](ctx, s, pageOfEvent, eventID, after, limit)
+	var w where
+	w.andDeliveries(carillon.ConfinementOf(ctx), s.driver)
+	args := append(append([]any{eventID, after}, w.args...), limit)
+	rows, err := readAll[deliveryRow](ctx, s, pageOfEvent+w.more()+orderOfEvent, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list deliveries of event %s: %w", eventID, err)
 	}
@@ -138,7 +154,7 @@ func (s *Store) DeliveryPage(ctx context.Context, eventID, ownerRun, after strin
 
 // ListDeliveries returns the deliveries that the filter chooses, newest first.
 func (s *Store) ListDeliveries(ctx context.Context, f carillon.DeliveryFilter) ([]carillon.Delivery, error) {
-	query, args, err := deliveriesQuery(f)
+	query, args, err := deliveriesQuery(f, carillon.ConfinementOf(ctx), s.driver)
 	if err != nil {
 		return nil, err
 	}
@@ -149,8 +165,14 @@ func (s *Store) ListDeliveries(ctx context.Context, f carillon.DeliveryFilter) (
 	return deliveries(rows), nil
 }
 
-func deliveriesQuery(f carillon.DeliveryFilter) (query string, args []any, err error) {
+func deliveriesQuery(f carillon.DeliveryFilter, to carillon.Confinement, driver schema.Driver) (query string, args []any, err error) {
 	var w where
+	w.andDeliveries(to, driver)
+	query, order := listDeliveries, orderDeliveries
+	if place, ok := placeWithin(f, to); ok {
+		query, order, args = listWithin, orderWithin, place
+		w.andPlace(f)
+	}
 	if len(f.States) > 0 {
 		// Written out, where other values are placeholders: a planner that does
 		// not know them cannot take a partial index.
@@ -181,7 +203,36 @@ func deliveriesQuery(f carillon.DeliveryFilter) (query string, args []any, err e
 	if f.Before != (carillon.DeliveryCursor{}) {
 		w.and(deliveryBefore, micros(f.Before.ReceivedAt), f.Before.EventID, f.Before.SubscriptionID)
 	}
-	return listDeliveries + w.String() + orderDeliveries, append(w.args, f.Limit), nil
+	return query + w.String() + order, append(append(args, w.args...), f.Limit), nil
+}
+
+// placeWithin returns the key and the value of the index that a list of all
+// deliveries within is read from. Of a subscription, of an event and in the
+// states that have indexes there are few.
+func placeWithin(f carillon.DeliveryFilter, to carillon.Confinement) (place []any, ok bool) {
+	if f.SubscriptionID != "" || f.EventID != "" || len(f.States) > 0 && !slices.Contains(f.States, carillon.Succeeded) {
+		return nil, false
+	}
+	for _, key := range to.Keys() {
+		if len(to[key]) == 1 {
+			return []any{key, to[key][0]}, true
+		}
+	}
+	return nil, false
+}
+
+// andPlace says of the place in the index what the filter says of deliveries.
+func (w *where) andPlace(f carillon.DeliveryFilter) {
+	w.and(withinPlace)
+	if !f.Since.IsZero() {
+		w.and(withinSince, micros(f.Since))
+	}
+	if !f.Until.IsZero() {
+		w.and(withinUntil, micros(f.Until))
+	}
+	if f.Before != (carillon.DeliveryCursor{}) {
+		w.and(withinBefore, micros(f.Before.ReceivedAt), f.Before.EventID)
+	}
 }
 
 // Record writes what became of deliveries: state, attempts, status, error,

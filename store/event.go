@@ -95,7 +95,8 @@ func (s *Store) Accepted(ctx context.Context, eventID string) (configVersion int
 	if !r.Known {
 		return r.ConfigVersion, nil, nil
 	}
-	event, err := s.Event(ctx, eventID)
+	// Whether an id was published before is no matter of who asks.
+	event, err := s.Event(carillon.Confine(ctx, nil), eventID)
 	if carillon.CodeOf(err) == carillon.CodeNotFound { // pruned since
 		return r.ConfigVersion, nil, nil
 	}
@@ -107,19 +108,30 @@ func (s *Store) Accepted(ctx context.Context, eventID string) (configVersion int
 
 // Event returns the row of one event, or an error of [carillon.CodeNotFound].
 func (s *Store) Event(ctx context.Context, id string) (carillon.EventRow, error) {
-	r, err := readOne[eventRow](ctx, s, selectEvent, id)
+	var w where
+	w.andEvents(carillon.ConfinementOf(ctx), "e", "id")
+	r, err := readOne[eventRow](ctx, s, selectEvent+w.more(), append([]any{id}, w.args...)...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return carillon.EventRow{}, carillon.Errorf(carillon.CodeNotFound, "there is no event %q", id)
 	}
 	if err != nil {
 		return carillon.EventRow{}, fmt.Errorf("read event %s: %w", id, err)
 	}
-	return r.event()
+	row, err := r.event()
+	if err != nil {
+		return carillon.EventRow{}, err
+	}
+	one := []carillon.EventRow{row}
+	err = s.ownErrors(ctx, one)
+	return one[0], err
 }
 
 // ListEvents returns the rows of events that the filter chooses, newest first.
 func (s *Store) ListEvents(ctx context.Context, f carillon.EventFilter) ([]carillon.EventRow, error) {
-	query, args := eventsQuery(f)
+	query, args, none := eventsQuery(f, carillon.ConfinementOf(ctx))
+	if none {
+		return nil, nil
+	}
 	rows, err := readAll[eventRow](ctx, s, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list events: %w", err)
@@ -130,11 +142,17 @@ func (s *Store) ListEvents(ctx context.Context, f carillon.EventFilter) ([]caril
 			return nil, err
 		}
 	}
-	return events, nil
+	return events, s.ownErrors(ctx, events)
 }
 
-func eventsQuery(f carillon.EventFilter) (query string, args []any) {
+// eventsQuery writes the list of the events that the filter chooses within the
+// confinement. none says that there can be none.
+func eventsQuery(f carillon.EventFilter, to carillon.Confinement) (query string, args []any, none bool) {
 	var w where
+	if f.Scope, to, none = narrow(f.Scope, to); none {
+		return "", nil, true
+	}
+	w.andEvents(to, "e", "id")
 	before, since, until := eventBefore, eventSince, eventUntil
 	query, order := listEvents, orderEvents
 	for i, key := range slices.Sorted(maps.Keys(f.Scope)) {
@@ -160,5 +178,5 @@ func eventsQuery(f carillon.EventFilter) (query string, args []any) {
 	if f.Before.ID != "" {
 		w.and(before, micros(f.Before.ReceivedAt), f.Before.ID)
 	}
-	return query + w.String() + order, append(w.args, f.Limit)
+	return query + w.String() + order, append(w.args, f.Limit), false
 }

@@ -14,12 +14,12 @@ import (
 	"github.com/carillon-dev/carillon"
 )
 
-const keyColumns = `id, name, role, secret_hash, sources, scope, created_by, created_at, expires_at, revoked_at, last_used_at`
+const keyColumns = `id, name, role, secret_hash, sources, scope, created_by, created_at, expires_at, revoked_at, last_used_at, rate_limit`
 
 const (
 	selectKey  = `SELECT ` + keyColumns + ` FROM keys WHERE id = ?`
 	pageOfKeys = `SELECT ` + keyColumns + ` FROM keys WHERE id > ? ORDER BY id LIMIT ?`
-	insertKey  = `INSERT INTO keys (` + keyColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
+	insertKey  = `INSERT INTO keys (` + keyColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
 	revokeKey  = `UPDATE keys SET revoked_at = ? WHERE id = ? AND revoked_at = 0`
 	// Several processes see the same key: one of them writes.
 	useKey = `UPDATE keys SET last_used_at = ? WHERE id = ? AND last_used_at <= ?`
@@ -37,6 +37,7 @@ type keyRow struct {
 	ExpiresAt  int64  `db:"expires_at"`
 	RevokedAt  int64  `db:"revoked_at"`
 	LastUsedAt int64  `db:"last_used_at"`
+	RateLimit  string `db:"rate_limit"`
 }
 
 func (r keyRow) key() (carillon.Key, error) {
@@ -49,10 +50,21 @@ func (r keyRow) key() (carillon.Key, error) {
 		err = errors.New("the hash is too short")
 	}
 	err = errors.Join(err, json.Unmarshal([]byte(r.Sources), &key.Sources), json.Unmarshal([]byte(r.Scope), &key.Scope))
+	if r.RateLimit != "" {
+		err = errors.Join(err, json.Unmarshal([]byte(r.RateLimit), &key.RateLimit))
+	}
 	if err != nil {
 		return carillon.Key{}, fmt.Errorf("read key %s: %w", r.ID, err)
 	}
 	return key, nil
+}
+
+// rateLimitText is how a limit is kept; empty for none.
+func rateLimitText(limit carillon.RateLimit) string {
+	if limit.IsZero() {
+		return ""
+	}
+	return asJSON(limit)
 }
 
 // keyView is what the audit keeps of a key.
@@ -61,13 +73,14 @@ type keyView struct {
 	Role      carillon.Role       `json:"role"`
 	Sources   []string            `json:"sources,omitempty"`
 	Scope     map[string][]string `json:"scope,omitempty"`
+	RateLimit carillon.RateLimit  `json:"rate_limit,omitzero"`
 	ExpiresAt time.Time           `json:"expires_at,omitzero"`
 	RevokedAt time.Time           `json:"revoked_at,omitzero"`
 }
 
 func viewOfKey(key carillon.Key) keyView {
 	return keyView{
-		Name: key.Name, Role: key.Role, Sources: key.Sources, Scope: key.Scope,
+		Name: key.Name, Role: key.Role, Sources: key.Sources, Scope: key.Scope, RateLimit: key.RateLimit,
 		ExpiresAt: key.ExpiresAt, RevokedAt: key.RevokedAt,
 	}
 }
@@ -104,7 +117,8 @@ func (s *Store) CreateKey(ctx context.Context, key carillon.Key, actor string) (
 	key.CreatedBy, key.RevokedAt, key.LastUsedAt = actor, time.Time{}, time.Time{}
 	err := s.write(ctx, func(tx *sqlx.Tx) error {
 		written, err := exec(ctx, tx, insertKey, key.ID, key.Name, string(key.Role), hex.EncodeToString(key.Hash[:]),
-			asJSON(key.Sources), asJSON(key.Scope), key.CreatedBy, micros(key.CreatedAt), micros(key.ExpiresAt), 0, 0)
+			asJSON(key.Sources), asJSON(key.Scope), key.CreatedBy, micros(key.CreatedAt), micros(key.ExpiresAt), 0, 0,
+			rateLimitText(key.RateLimit))
 		if err != nil {
 			return fmt.Errorf("create key %s: %w", key.ID, err)
 		}

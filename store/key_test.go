@@ -17,6 +17,7 @@ func newKey(id string) carillon.Key {
 	return carillon.Key{
 		ID: id, Name: "registry", Role: carillon.RolePublisher, Sources: []string{"registry.example.com"},
 		Scope: map[string][]string{"feed": {"a", "b"}}, Hash: carillon.HashKey(id + "_MARKED-s3cret"),
+		RateLimit: carillon.RateLimit{PerSecond: 0.5, Burst: 7},
 		CreatedAt: noon, ExpiresAt: noon.Add(24 * time.Hour),
 	}
 }
@@ -85,7 +86,7 @@ func TestAKeyIsRevokedOnceAndStays(t *testing.T) {
 		require.Empty(t, entries[1].ActorName)
 		require.Nil(t, entries[1].Before)
 		require.JSONEq(t, `{"name":"registry","role":"publisher","sources":["registry.example.com"],
-			"scope":{"feed":["a","b"]},"expires_at":"2026-11-22T12:00:00.123456Z"}`, string(entries[1].After))
+			"scope":{"feed":["a","b"]},"rate_limit":{"per_second":0.5,"burst":7},"expires_at":"2026-11-22T12:00:00.123456Z"}`, string(entries[1].After))
 	})
 }
 

@@ -21,16 +21,18 @@ func TestListsAreReadInTheOrderOfAnIndex(t *testing.T) {
 	noon := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 	events := func(f carillon.EventFilter) (string, []any) {
 		f.Limit = 50
-		return eventsQuery(f)
+		query, args, _ := eventsQuery(f, nil)
+		return query, args
 	}
 	deliveries := func(f carillon.DeliveryFilter) (string, []any) {
 		f.Limit = 50
-		query, args, err := deliveriesQuery(f)
+		query, args, err := deliveriesQuery(f, nil, "")
 		require.NoError(t, err)
 		return query, args
 	}
 	feed := map[string]string{"feed": "internal-utils"}
 	failed := []carillon.DeliveryState{carillon.Failed}
+	oneFeed, twoFeeds := carillon.Confinement{"feed": {"a"}}, carillon.Confinement{"feed": {"a", "b"}}
 	before := carillon.EventCursor{ReceivedAt: noon, ID: "evt_1"}
 	tests := []struct {
 		name  string
@@ -55,17 +57,50 @@ func TestListsAreReadInTheOrderOfAnIndex(t *testing.T) {
 		}, "deliveries_by_subscription_state"},
 		{"the next subscription to prune", func() (string, []any) { return nextDelivered, []any{"sub_1"} }, "deliveries_by_subscription"},
 		{"the newest that a subscription keeps", func() (string, []any) { return selectOldestOut, []any{"sub_1", 49} }, "deliveries_by_subscription"},
+		{"threads to prune", func() (string, []any) { return pruneThreads, []any{1, 1000} }, "threads_by_use"},
 		{"deliveries to prune", func() (string, []any) {
 			return prunableDeliveries, []any{"sub_1", 1, "evt_1", 1000}
 		}, "deliveries_by_subscription"},
 		{"subscriptions that changed", func() (string, []any) { return changedSubscriptions, []any{7} }, "subscriptions_by_change"},
 		{"the endpoints in trouble", func() (string, []any) { return inTrouble, nil }, "subscriptions_in_trouble"},
+		{"events within one value", func() (string, []any) {
+			query, args, _ := eventsQuery(carillon.EventFilter{Type: "package.added", Before: before, Limit: 50}, oneFeed)
+			return query, args
+		}, "event_scopes"},
+		{"events within several values", func() (string, []any) {
+			query, args, _ := eventsQuery(carillon.EventFilter{Before: before, Limit: 50}, twoFeeds)
+			return query, args
+		}, "events_by_time"},
 		{"events to prune", func() (string, []any) { return prunableEvents, []any{2, 1, "evt_1", 1000} }, "events_by_time"},
 	}
 	dbtest.Each(t, func(t *testing.T, databaseURL string) {
 		s, err := Open(t.Context(), databaseURL, nil)
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, s.Close()) })
+		for _, within := range []struct {
+			name   string
+			to     carillon.Confinement
+			states []carillon.DeliveryState
+			index  string
+		}{
+			{"one value", oneFeed, nil, "event_scopes"},
+			{"one value in a state", oneFeed, failed, "deliveries_by_state"},
+			{"several values", twoFeeds, nil, "deliveries_by_time"},
+		} {
+			t.Run("deliveries within "+within.name, func(t *testing.T) {
+				query, args, err := deliveriesQuery(carillon.DeliveryFilter{States: within.states, Before: carillon.DeliveryCursor{
+					ReceivedAt: noon, EventID: "evt_1", SubscriptionID: "sub_1",
+				}, Limit: 50}, within.to, s.driver)
+				require.NoError(t, err)
+				plan := explain(t, s, query, args)
+				require.Contains(t, plan, within.index)
+				for _, costly := range []string{"Seq Scan", "TEMP B-TREE", "SCAN deliveries\n"} {
+					require.NotContains(t, plan, costly)
+				}
+				// What PostgreSQL sorts is the subscriptions of one event.
+				require.NotContains(t, strings.ReplaceAll(plan, "Incremental Sort", ""), "Sort  ")
+			})
+		}
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				query, args := test.query()

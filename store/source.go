@@ -89,10 +89,16 @@ func (s *Store) Sources(ctx context.Context) ([]carillon.Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list sources: %w", err)
 	}
-	sources := make([]carillon.Source, len(rows))
-	for i, row := range rows {
-		if sources[i], err = s.openSource(row); err != nil {
+	to := carillon.ConfinementOf(ctx)
+	sources := make([]carillon.Source, 0, len(rows))
+	for _, row := range rows {
+		src, err := s.openSource(row)
+		if err != nil {
 			return nil, err
+		}
+		// Here, not in the statement: there are few, and never a page of them.
+		if to.Holds(src.Scope) {
+			sources = append(sources, src)
 		}
 	}
 	return sources, nil
@@ -105,13 +111,21 @@ func (s *Store) Source(ctx context.Context, name string) (carillon.Source, error
 	if err != nil {
 		return carillon.Source{}, sourceError(name, err)
 	}
-	return s.openSource(row)
+	src, err := s.openSource(row)
+	if err == nil && !carillon.ConfinementOf(ctx).Holds(src.Scope) {
+		return carillon.Source{}, sourceError(name, sql.ErrNoRows)
+	}
+	return src, err
 }
 
 // CreateSource keeps a new source and returns it with its Version. UpdatedAt
 // becomes CreatedAt. A name or an id that is there already, in upper or lower
-// case, gives an error of [carillon.CodeExists].
+// case, gives an error of [carillon.CodeExists], a scope that the context does
+// not let be one of [carillon.CodeForbidden].
 func (s *Store) CreateSource(ctx context.Context, src carillon.Source, actor string) (carillon.Source, error) {
+	if err := carillon.ConfinementOf(ctx).Check(src.Scope); err != nil {
+		return carillon.Source{}, err
+	}
 	src.Version, src.UpdatedAt = 1, src.CreatedAt
 	sealed, err := sealAuthentication(s.sealer, src)
 	if err != nil {
@@ -140,7 +154,8 @@ func (s *Store) CreateSource(ctx context.Context, src carillon.Source, actor str
 // source with the id; the authentication of an unreadable one stays. ifVersion, unless 0, is the version that the change was made from;
 // another one gives an error of [carillon.CodeStale], a missing source one of
 // [carillon.CodeNotFound], a name that another source has one of
-// [carillon.CodeExists].
+// [carillon.CodeExists], a scope that the context does not let be one of
+// [carillon.CodeForbidden].
 func (s *Store) UpdateSource(ctx context.Context, src carillon.Source, ifVersion int64, actor string) (carillon.Source, error) {
 	err := s.write(ctx, func(tx *sqlx.Tx) error {
 		row, err := sourceForChange(ctx, tx, selectSourceByID, src.ID, ifVersion)
@@ -149,6 +164,9 @@ func (s *Store) UpdateSource(ctx context.Context, src carillon.Source, ifVersion
 		}
 		stored, err := s.openSource(row)
 		if err != nil {
+			return err
+		}
+		if err := carillon.ConfinementOf(ctx).Check(src.Scope); err != nil {
 			return err
 		}
 		sealed := row.Authentication
@@ -215,6 +233,13 @@ func sourceForChange(ctx context.Context, tx *sqlx.Tx, query, key string, ifVers
 	row, err := get[sourceRow](ctx, tx, query, key)
 	if err != nil {
 		return sourceRow{}, sourceError(key, err)
+	}
+	stored, err := row.source()
+	if err != nil {
+		return sourceRow{}, err
+	}
+	if !carillon.ConfinementOf(ctx).Holds(stored.Scope) {
+		return sourceRow{}, sourceError(key, sql.ErrNoRows)
 	}
 	if ifVersion != 0 && ifVersion != row.Version {
 		return sourceRow{}, carillon.Errorf(carillon.CodeStale,

@@ -20,7 +20,8 @@ const subscriptionColumns = `id, name, event_types, scope, condition, include_ca
 const (
 	selectSubscriptions = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions ORDER BY id`
 	selectSubscription  = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE id = ?`
-	pageOfSubscriptions = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE id > ? ORDER BY id LIMIT ?`
+	pageOfSubscriptions = `SELECT ` + subscriptionColumns + `, ` + healthColumns + ` FROM subscriptions WHERE id > ?`
+	orderSubscriptions  = ` ORDER BY id LIMIT ?`
 	insertSubscription  = `INSERT INTO subscriptions (` + subscriptionColumns + `)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`
 	updateSubscription = `UPDATE subscriptions SET name = ?, event_types = ?, scope = ?, condition = ?,
@@ -168,7 +169,9 @@ func (s *Store) Subscriptions(ctx context.Context) (version int64, all []carillo
 // Subscription returns one subscription, or an error of
 // [carillon.CodeNotFound].
 func (s *Store) Subscription(ctx context.Context, id string) (carillon.Subscription, error) {
-	row, err := readOne[subscriptionRow](ctx, s, selectSubscription, id)
+	var w where
+	w.andSubscriptions(carillon.ConfinementOf(ctx), s.driver)
+	row, err := readOne[subscriptionRow](ctx, s, selectSubscription+w.more(), append([]any{id}, w.args...)...)
 	if err != nil {
 		return carillon.Subscription{}, subscriptionError(id, err)
 	}
@@ -178,7 +181,10 @@ func (s *Store) Subscription(ctx context.Context, id string) (carillon.Subscript
 // ListSubscriptions returns at most limit subscriptions in the order of their
 // ids, those after the given one.
 func (s *Store) ListSubscriptions(ctx context.Context, after string, limit int) ([]carillon.Subscription, error) {
-	rows, err := readAll[subscriptionRow](ctx, s, pageOfSubscriptions, after, limit)
+	var w where
+	w.andSubscriptions(carillon.ConfinementOf(ctx), s.driver)
+	args := append(append([]any{after}, w.args...), limit)
+	rows, err := readAll[subscriptionRow](ctx, s, pageOfSubscriptions+w.more()+orderSubscriptions, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list subscriptions: %w", err)
 	}
@@ -187,8 +193,12 @@ func (s *Store) ListSubscriptions(ctx context.Context, after string, limit int) 
 
 // CreateSubscription keeps a new subscription and returns it with its Version,
 // Generation and CreatedVersion. UpdatedAt becomes CreatedAt. An id that is
-// there already gives an error of [carillon.CodeExists].
+// there already gives an error of [carillon.CodeExists], a scope that the
+// context does not let be one of [carillon.CodeForbidden].
 func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscription, actor string) (carillon.Subscription, error) {
+	if err := carillon.ConfinementOf(ctx).CheckAll(sub.Scope); err != nil {
+		return carillon.Subscription{}, err
+	}
 	sub.Version, sub.Generation, sub.UpdatedAt = 1, 1, sub.CreatedAt
 	err := s.changeConfig(ctx, sub.ID, func(tx *sqlx.Tx, version int64) error {
 		sub.CreatedVersion = version
@@ -224,13 +234,17 @@ func (s *Store) CreateSubscription(ctx context.Context, sub carillon.Subscriptio
 //
 // ifVersion, unless 0, is the version that the change was made from; another
 // one gives an error of [carillon.CodeStale], a missing subscription one of
-// [carillon.CodeNotFound].
+// [carillon.CodeNotFound], a scope that the context does not let be one of
+// [carillon.CodeForbidden].
 func (s *Store) UpdateSubscription(
 	ctx context.Context, sub carillon.Subscription, ifVersion int64, actor string,
 ) (carillon.Subscription, error) {
 	err := s.changeConfig(ctx, sub.ID, func(tx *sqlx.Tx, _ int64) error {
 		stored, err := s.forChange(ctx, tx, sub.ID, ifVersion)
 		if err != nil {
+			return err
+		}
+		if err := carillon.ConfinementOf(ctx).CheckAll(sub.Scope); err != nil {
 			return err
 		}
 		sub = succeed(stored, sub)
@@ -271,6 +285,9 @@ func (s *Store) DeleteSubscription(ctx context.Context, id string, ifVersion int
 		if _, err := exec(ctx, tx, cancelDeliveries, micros(now), id); err != nil {
 			return fmt.Errorf("cancel deliveries of subscription %s: %w", id, err)
 		}
+		if _, err := exec(ctx, tx, deleteThreads, id); err != nil {
+			return fmt.Errorf("forget threads of subscription %s: %w", id, err)
+		}
 		return writeAudit(ctx, tx, carillon.AuditEntry{
 			At: now, Actor: actor, Action: "subscription.deleted", Object: id, Detail: "deleted " + named(stored.Name),
 		}, viewOf(stored), nil)
@@ -279,7 +296,9 @@ func (s *Store) DeleteSubscription(ctx context.Context, id string, ifVersion int
 
 // forChange reads a subscription inside [Store.changeConfig].
 func (s *Store) forChange(ctx context.Context, tx *sqlx.Tx, id string, ifVersion int64) (carillon.Subscription, error) {
-	row, err := get[subscriptionRow](ctx, tx, selectSubscription, id)
+	var w where
+	w.andSubscriptions(carillon.ConfinementOf(ctx), s.driver)
+	row, err := get[subscriptionRow](ctx, tx, selectSubscription+w.more(), append([]any{id}, w.args...)...)
 	if err != nil {
 		return carillon.Subscription{}, subscriptionError(id, err)
 	}

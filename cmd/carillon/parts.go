@@ -64,7 +64,6 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if err != nil {
 		return nil, err
 	}
-	p.channels = channels.NewRegistry(channels.Config{Policy: policy, Now: time.Now, PublicURL: cfg.PublicURL})
 	if p.temporal, err = client.NewLazyClient(options); err != nil {
 		return nil, usagef("set up the Temporal client: %w", err)
 	}
@@ -75,6 +74,10 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if p.store, err = store.Open(ctx, cfg.DatabaseURL.Reveal(), ring); err != nil {
 		return nil, usagef("CARILLON_DATABASE_URL: %w", err)
 	}
+	p.channels = channels.NewRegistry(channels.Config{
+		Policy: policy, Now: time.Now, PublicURL: cfg.PublicURL, Settings: p.store, Inbox: p.store,
+		Threads: p.store,
+	})
 	p.metrics.MustRegister(&healthMetrics{store: p.store, log: log})
 	p.publisher = workflows.NewPublisher(p.temporal, dataConverter, p.namespace, p.store, time.Now, log)
 	if cfg.GroupCommit {

@@ -180,6 +180,7 @@ func (s *service) handler() (*api.Server, error) {
 		AdminKey: s.cfg.AdminKey.Reveal(), TemporalWebURL: s.cfg.TemporalWebURL, Namespace: s.namespace,
 		Store: s.store, Publisher: s.publisher, History: s.histories, Catalog: s.catalog,
 		Conditions: s.conditions, Channels: s.channels, Memory: s.store,
+		RateLimit: carillon.RateLimit(s.cfg.RateLimit), Guesses: api.Guesses,
 		Checks: checks, Metrics: metrics, Log: s.log, Now: time.Now,
 	})
 }
@@ -197,6 +198,25 @@ func (s *service) checkTemporal(ctx context.Context) error {
 func (s *service) resume(ctx context.Context) {
 	if err := s.activities.Resume(ctx); err != nil {
 		s.log.Warn("recoveries are not resumed; enabling a subscription once more does it", "error", err)
+	}
+}
+
+// rewatchEvery is how often a worker looks for probes that are overdue.
+const rewatchEvery = 20 * time.Second
+
+// keepWatching looks for probes that are overdue until ctx ends.
+func (s *service) keepWatching(ctx context.Context) {
+	ticker := time.NewTicker(rewatchEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := s.activities.Rewatch(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("endpoints whose probe is overdue are not probed; it is asked for again", "error", err)
+		}
 	}
 }
 
@@ -221,6 +241,7 @@ func (s *service) work(ctx context.Context) {
 				s.polling.Store(true)
 				keepCtx, stopKeeping := context.WithCancel(ctx)
 				go s.keepSchedules(keepCtx)
+				go s.keepWatching(keepCtx)
 				select {
 				case <-ctx.Done():
 				case err = <-w.Failed():

@@ -196,6 +196,9 @@ func (c *canary) set(operation string, pointer []string, kind string, way func(s
 	where := operation + " /" + strings.Join(pointer, "/")
 	method, _, _ := strings.Cut(operation, " ")
 	path, body := way(where)
+	if slices.Equal(pointer, []string{"endpoint", "token"}) { // only some formats have a header for it
+		body = with(with(body, []string{"format"}, "codescoring"), []string{"event_types"}, []string{"sca.*"})
+	}
 	value := c.mark(where)
 	signing := c.mark(where + ": as a signing secret")
 	for _, text := range []string{value, "whsec_" + base64.StdEncoding.EncodeToString([]byte(signing))} {

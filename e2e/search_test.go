@@ -140,4 +140,3 @@ func (i *instance) restart(env ...string) {
 
 // logged is all that Carillon logged so far.
 func (i *instance) logged() string { return i.logs + i.carillon.log.String() }
-

@@ -177,7 +177,7 @@ func (s *service) handler() (*api.Server, error) {
 		return api.NewHealth(checks, metrics, s.log, time.Now), nil
 	}
 	return api.New(api.Deps{
-		Codec: s.apiCodec(),
+		Codec:    s.apiCodec(),
 		AdminKey: s.cfg.AdminKey.Reveal(), TemporalWebURL: s.cfg.TemporalWebURL, Namespace: s.namespace,
 		Store: s.store, Publisher: s.publisher, History: s.histories, Catalog: s.catalog,
 		Conditions: s.conditions, Channels: s.channels, Memory: s.store,

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -80,9 +81,7 @@ func (d description) walk(node any, pointer []string, depth int, secret func(poi
 // there.
 func with(body map[string]any, pointer []string, value any) map[string]any {
 	whole := map[string]any{}
-	for name, member := range body {
-		whole[name] = member
-	}
+	maps.Copy(whole, body)
 	if len(pointer) == 1 {
 		whole[pointer[0]] = value
 		return whole

@@ -196,6 +196,9 @@ func (c *canary) set(operation string, pointer []string, kind string, way func(s
 	where := operation + " /" + strings.Join(pointer, "/")
 	method, _, _ := strings.Cut(operation, " ")
 	path, body := way(where)
+	if slices.Equal(pointer, []string{"endpoint", "token"}) { // only some formats have a header for it
+		body = with(with(body, []string{"format"}, "codescoring"), []string{"event_types"}, []string{"sca.*"})
+	}
 	value := c.mark(where)
 	signing := c.mark(where + ": as a signing secret")
 	for _, text := range []string{value, "whsec_" + base64.StdEncoding.EncodeToString([]byte(signing))} {
@@ -311,7 +314,9 @@ func TestNoSecretIsSeenAnywhere(t *testing.T) {
 		for place, text := range places {
 			for where, value := range c.values {
 				for _, shape := range []string{value, base64.StdEncoding.EncodeToString([]byte(value))} {
-					require.Falsef(t, strings.Contains(text, shape), "%s is in %s: %s", where, place, around(text, shape))
+					if strings.Contains(text, shape) { // without all of the text
+						require.Failf(t, "a secret is seen", "%s is in %s: %s", where, place, around(text, shape))
+					}
 				}
 			}
 		}
@@ -436,6 +441,6 @@ func (c *canary) readAll(d description, event string) {
 			}
 		}
 	}
-	require.Greater(c.t, read, len(subs)*4)
+	require.Greater(c.t, read, len(subs)*3)
 	c.do(http.MethodGet, "/v1/events/"+event+"?expand=deliveries", nil)
 }

@@ -28,18 +28,18 @@ func saying(id, words string) client.NewEvent {
 // runs wait, and loses none.
 func TestWithACodecHistoriesSayNothing(t *testing.T) {
 	t.Parallel()
-	const clear, hidden, answered = "words-in-clear-5cf1", "words-sealed-77aa", "words-of-the-receiver-0d1e"
+	const legible, hidden, answered = "words-in-clear-5cf1", "words-sealed-77aa", "words-of-the-receiver-0d1e"
 	first, second := seal.NewKey(), seal.NewKey()
 	i := start(t)
 	down := receiver.Reply{Status: http.StatusServiceUnavailable, Body: answered}
 	i.hooks.Script("/flaky", down)
 	flaky := i.subscribe("/flaky", schedule(time.Second, time.Hour))
-	before := i.publish(saying("before", clear))
+	before := i.publish(saying("before", legible))
 	i.eventually("its run waits for an hour", func() bool {
 		d, err := i.client.Delivery(t.Context(), before.ID, flaky.ID)
 		return err == nil && len(d.Attempts) == 2
 	})
-	require.Contains(t, joined(i.histories()), clear, "without a codec everybody reads it, and what is looked for would be found")
+	require.Contains(t, joined(i.histories()), legible, "without a codec everybody reads it, and what is looked for would be found")
 	require.Contains(t, joined(i.histories()), answered)
 
 	i.restart("CARILLON_CODEC_KEY=" + first)
@@ -65,7 +65,7 @@ func TestWithACodecHistoriesSayNothing(t *testing.T) {
 	runOf := func(event client.Accepted) string {
 		return i.histories()[event.Run.WorkflowID+" "+event.Run.RunID]
 	}
-	require.Contains(t, runOf(before), clear)
+	require.Contains(t, runOf(before), legible)
 	text := runOf(sealed)
 	require.Contains(t, text, "binary/encrypted")
 	require.NotContains(t, text, hidden)
@@ -107,15 +107,15 @@ func TestWithACodecHistoriesSayNothing(t *testing.T) {
 	})
 	i.restart("CARILLON_CODEC_KEY=plain," + first + "," + second)
 	i.awaitDelivery(held.ID, waiting.ID, carillon.Succeeded)
-	after := i.publish(saying("after", clear))
+	after := i.publish(saying("after", legible))
 	i.awaitDelivery(after.ID, waiting.ID, carillon.Succeeded)
-	require.Contains(t, runOf(after), clear, "turned off for what is new")
+	require.Contains(t, runOf(after), legible, "turned off for what is new")
 
 	i.carillon.stop(t)
 	require.NotContains(t, i.logged(), first)
 	require.NotContains(t, i.logged(), second)
 	files := i.files()
-	require.Contains(t, files, clear)
+	require.Contains(t, files, legible)
 	require.NotContains(t, files, hidden, "nor is it in Temporal's database")
 }
 

@@ -78,6 +78,9 @@ func (i *instance) dump() map[string][]string {
 		tables = `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()`
 	}
 	found, err := db.QueryContext(ctx, tables)
+	if err == nil {
+		defer func() { _ = found.Close() }()
+	}
 	require.NoError(i.t, err)
 	var names []string
 	for found.Next() {
@@ -90,6 +93,7 @@ func (i *instance) dump() map[string][]string {
 	for _, name := range names {
 		rows, err := db.QueryContext(ctx, `SELECT * FROM `+name)
 		require.NoError(i.t, err)
+		defer func() { require.NoError(i.t, rows.Close()) }()
 		columns, err := rows.Columns()
 		require.NoError(i.t, err)
 		for rows.Next() {
@@ -140,4 +144,3 @@ func (i *instance) restart(env ...string) {
 
 // logged is all that Carillon logged so far.
 func (i *instance) logged() string { return i.logs + i.carillon.log.String() }
-

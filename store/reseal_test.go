@@ -44,6 +44,9 @@ func sealedTexts(t *testing.T, databaseURL string) map[string]string {
 		tables = `SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema()`
 	}
 	names, err := db.QueryContext(t.Context(), tables)
+	if err == nil {
+		defer func() { _ = names.Close() }()
+	}
 	require.NoError(t, err)
 	var all []string
 	for names.Next() {
@@ -56,6 +59,7 @@ func sealedTexts(t *testing.T, databaseURL string) map[string]string {
 	for _, name := range all {
 		rows, err := db.QueryContext(t.Context(), `SELECT * FROM `+name)
 		require.NoError(t, err)
+		defer func() { require.NoError(t, rows.Close()) }()
 		columns, err := rows.Columns()
 		require.NoError(t, err)
 		for n := 0; rows.Next(); n++ {

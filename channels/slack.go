@@ -83,7 +83,7 @@ func (s *slack) Attempt(ctx context.Context, m Message) carillon.Attempt {
 			return
 		}
 		a.Request = &carillon.Request{Method: http.MethodPost, Host: s.Host(m.Endpoint)}
-		message, topic, err := s.write(m, endpoint)
+		message, topic, err := s.write(m, endpoint) //nolint:contextcheck // templates end by their own limits
 		if err != nil {
 			a.Outcome, a.Error = carillon.OutcomeReject, "the message cannot be written: "+err.Error()
 			return

@@ -80,7 +80,7 @@ func TestATokenIsTheInstallations(t *testing.T) {
 	require.Equal(t, carillon.OutcomeRefused, a.Outcome)
 	require.Contains(t, a.Error, "there is no token of Slack")
 
-	setting, err := channels.PrepareSetting(s.sender, json.RawMessage(`{"token":"`+slackToken+`","base_url":"`+base.(string)+`"}`), nil) //nolint:forcetypeassert // it was just written
+	setting, err := channels.PrepareSetting(s.sender, json.RawMessage(`{"token":"`+slackToken+`","base_url":"`+base.(string)+`"}`), nil)
 	require.NoError(t, err)
 	require.NotContains(t, string(channels.RedactSetting(s.sender, setting)), slackToken)
 	shared["slack"] = string(setting)

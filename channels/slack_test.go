@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -305,7 +305,7 @@ func TestMessagesOfOneTopicAtOnceAreOneThread(t *testing.T) {
 	for i := range outcomes {
 		group.Go(func() {
 			outcomes[i] = s.sender.Attempt(t.Context(), channels.Message{
-				Event: coolUtils(fmt.Sprint(i), "package.added"), Endpoint: s.endpoint, Number: 1, Subscription: "sub_1",
+				Event: coolUtils(strconv.Itoa(i), "package.added"), Endpoint: s.endpoint, Number: 1, Subscription: "sub_1",
 			}).Outcome
 		})
 	}

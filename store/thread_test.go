@@ -2,7 +2,7 @@ package store_test
 
 import (
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -48,7 +48,7 @@ func TestThreadsThatNobodyUsesArePruned(t *testing.T) {
 	eachStore(t, func(t *testing.T, s *store.Store) {
 		create(t, s, newSubscription("sub_1"))
 		for n := range 5 {
-			require.NoError(t, s.KeepThread(t.Context(), "sub_1", fmt.Sprint(n), json.RawMessage(`{}`), noon.Add(time.Duration(n)*time.Hour)))
+			require.NoError(t, s.KeepThread(t.Context(), "sub_1", strconv.Itoa(n), json.RawMessage(`{}`), noon.Add(time.Duration(n)*time.Hour)))
 		}
 		require.NoError(t, s.KeepThread(t.Context(), "sub_1", "0", json.RawMessage(`{}`), noon.Add(9*time.Hour)))
 		before := noon.Add(4 * time.Hour)

@@ -128,8 +128,13 @@ func write(w http.ResponseWriter, answer any) {
 		_, _ = io.WriteString(w, text.text)
 		return
 	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	_ = json.NewEncoder(w).Encode(answer)
+	_, _ = w.Write(body)
 }
 
 func failed(word string) map[string]any { return map[string]any{"ok": false, "error": word} }

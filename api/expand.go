@@ -157,7 +157,9 @@ func (s *Server) payloadOf(sub carillon.Subscription, event carillon.Event) (for
 	if !ok {
 		return formats.Payload{}, carillon.Errorf(carillon.CodeConflict, "the channel %s shows no payload", sub.Channel)
 	}
-	payload, err := renderer.Payload(channels.Message{Event: event, Batch: gatheredAlone(sub, event), Format: sub.Format, FormatOptions: sub.FormatOptions})
+	payload, err := renderer.Payload(channels.Message{
+		Event: event, Batch: gatheredAlone(sub, event), Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions,
+	})
 	if err != nil {
 		return formats.Payload{}, carillon.Errorf(carillon.CodeConflict, "%s", err)
 	}

@@ -106,7 +106,7 @@ type Config struct {
 // NewRegistry makes all senders.
 func NewRegistry(c Config) Registry {
 	registry := Registry{}
-	senders := []Sender{newWebhook(c.Policy, c.Now, c.PublicURL)}
+	senders := []Sender{newWebhook(c.Policy, c.Now, c.PublicURL), newEmail(c)}
 	if c.Inbox != nil {
 		senders = append(senders, newAlert(c.Inbox, c.Now))
 	}

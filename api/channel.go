@@ -35,10 +35,12 @@ type fieldView struct {
 	// Template fields may hold ${…} expressions.
 	Template bool `json:"template,omitempty"`
 	// Shared fields may be set for the installation.
-	Shared bool        `json:"shared,omitempty"`
-	Min    int         `json:"min,omitempty"`
-	Max    int         `json:"max,omitempty"`
-	Fields []fieldView `json:"fields,omitempty"`
+	Shared bool `json:"shared,omitempty"`
+	// Separator is between texts that are given as one.
+	Separator string      `json:"separator,omitempty"`
+	Min       int         `json:"min,omitempty"`
+	Max       int         `json:"max,omitempty"`
+	Fields    []fieldView `json:"fields,omitempty"`
 }
 
 func (s *Server) listChannels(c echo.Context) error {
@@ -62,7 +64,8 @@ func viewFields(fields []channels.Field) []fieldView {
 	for i, f := range fields {
 		views[i] = fieldView{
 			Name: f.Name, Type: string(f.Type), Description: f.Text, Required: f.Required, Default: f.Default, Example: f.Example,
-			Values: f.Values, Secret: f.Secret, ReadOnly: f.ReadOnly, Template: f.Template, Shared: f.Shared, Min: f.Min, Max: f.Max,
+			Values: f.Values, Secret: f.Secret, ReadOnly: f.ReadOnly, Template: f.Template, Shared: f.Shared,
+			Separator: f.Separator, Min: f.Min, Max: f.Max,
 		}
 		if f.Fields != nil {
 			views[i].Fields = viewFields(f.Fields)

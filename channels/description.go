@@ -62,6 +62,9 @@ type Field struct {
 	// field decides where the secrets go: whoever changes it must give them
 	// again, and an endpoint with one of its own takes nothing shared.
 	Shared, Moves bool
+	// Separator, unless empty, lets texts be given as one text with it between
+	// them.
+	Separator string
 	// Min and Max bound an integer, the length of a text in bytes, and of a list;
 	// 0 is no bound, but for Min of an integer.
 	Min, Max int

@@ -203,7 +203,7 @@ func (filler) duration(f form, field Field) any {
 }
 
 func (filler) texts(f form, field Field) any {
-	values := fieldOf[[]string](f, field.Name, "an array of strings")
+	values := listOf(f, field)
 	if values == nil {
 		return nil
 	}
@@ -221,6 +221,25 @@ func (filler) texts(f form, field Field) any {
 		}
 	}
 	return *values
+}
+
+// listOf reads a field that is a list, or one text when it has a separator; nil
+// when it is wrong.
+func listOf(f form, field Field) *[]string {
+	if field.Separator == "" {
+		return fieldOf[[]string](f, field.Name, "an array of strings")
+	}
+	var joined string
+	if json.Unmarshal(f.fields[field.Name], &joined) != nil {
+		return fieldOf[[]string](f, field.Name, "an array of strings, or a string with "+field.Separator+" between them")
+	}
+	values := []string{}
+	for value := range strings.SplitSeq(joined, field.Separator) {
+		if value = strings.TrimSpace(value); value != "" {
+			values = append(values, value)
+		}
+	}
+	return &values
 }
 
 // fieldOf reads a field that is there; nil when it is wrong.

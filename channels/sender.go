@@ -116,7 +116,7 @@ func NewRegistry(c Config) Registry {
 	registry := Registry{}
 	services := newExchanger(c.Policy, c.Now)
 	senders := []Sender{
-		newWebhook(c.Policy, c.Now, c.PublicURL), newSlack(c),
+		newWebhook(c.Policy, c.Now, c.PublicURL), newSlack(c), newEmail(c),
 		newTeams(services, c.Policy), newTwilio(services, c.Policy), newX(services, c.Policy),
 		newHipChat(services, c.Policy), newTeamRooms(services, c.Policy),
 	}

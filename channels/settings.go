@@ -81,6 +81,9 @@ func CanBeSet(s Sender) []Field { return shared(s.Describe().Fields) }
 // channel's shared fields, with pointers below "/endpoint".
 func PrepareSetting(s Sender, posted json.RawMessage, stored carillon.Endpoint) (carillon.Endpoint, error) {
 	f, values := fill(CanBeSet(s), posted, stored)
+	if checker, ok := s.(settingChecker); ok && values != nil {
+		checker.checkSetting(f, values)
+	}
 	if err := f.err(); err != nil {
 		return nil, err
 	}
@@ -90,6 +93,12 @@ func PrepareSetting(s Sender, posted json.RawMessage, stored carillon.Endpoint) 
 		return nil, carillon.Errorf(carillon.CodeInternal, "the setting cannot be written")
 	}
 	return kept, nil
+}
+
+// settingChecker is a channel that notes what the description cannot say of a
+// setting.
+type settingChecker interface {
+	checkSetting(f form, values map[string]any)
 }
 
 // RedactSetting returns a setting as people may see it.

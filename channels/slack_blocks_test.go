@@ -111,7 +111,7 @@ export const all: [Message, typeof asSlackHasIt][] = [];
 
 func TestAMessageSaysWhatTheEventSaysAndNothingElse(t *testing.T) {
 	t.Parallel()
-	event := happened("1", "package.added", "pkg:npm/<!channel>", slackNoon, `{"package":"__init__","version":"1.0"}`)
+	event := happened("1", "package.added", "pkg:npm/<!channel>", slackNoon, `{"package":"<!channel> __init__","version":"1.0"}`)
 	event.Actor = "*Zoë* & <@U1>"
 	event.Scope = map[string]string{"feed": "a_b", "zone": "__init__", "quote": "> x"}
 	body := string(slackPayload(t, channels.Message{Event: event}))
@@ -139,7 +139,7 @@ func TestAMessageSaysWhatTheEventSaysAndNothingElse(t *testing.T) {
 		}
 	}
 	for text, kind := range map[string]string{
-		"*feed*\na_b": "mrkdwn", "zone\n__init__": "plain_text", "quote\n> x": "plain_text", "by\n*Zoë* & <@U1>": "plain_text",
+		"*Feed*\na_b": "mrkdwn", "Zone\n__init__": "plain_text", "Quote\n> x": "plain_text", "By\n*Zoë* & <@U1>": "plain_text",
 	} {
 		require.Equal(t, kind, fields[text], "%s in %v", text, fields)
 	}

@@ -35,10 +35,12 @@ type ChannelField struct {
 	// Template fields may hold ${…} expressions.
 	Template bool `json:"template"`
 	// Shared fields may be set once for the installation.
-	Shared bool           `json:"shared"`
-	Min    int            `json:"min"`
-	Max    int            `json:"max"`
-	Fields []ChannelField `json:"fields"`
+	Shared bool `json:"shared"`
+	// Separator, unless empty, is between texts that may be given as one.
+	Separator string         `json:"separator"`
+	Min       int            `json:"min"`
+	Max       int            `json:"max"`
+	Fields    []ChannelField `json:"fields"`
 }
 
 // Channels lists all channels.

@@ -96,6 +96,9 @@ func roughly(wait time.Duration) carillon.Duration {
 }
 
 func (dl *delivery) reason() string {
+	if dl.status != 0 && dl.Channel == "email" {
+		return fmt.Sprintf("SMTP %d", dl.status)
+	}
 	if dl.status != 0 {
 		return fmt.Sprintf("HTTP %d", dl.status)
 	}

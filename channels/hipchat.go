@@ -52,7 +52,7 @@ func newHipChat(x exchanger, p safehttp.Policy) Sender {
 				Text:    "Notifications in a room of a server that speaks HipChat's API, version 2.",
 				Retired: "Atlassian ended HipChat in February 2019. It is here for servers and bridges that speak its API.",
 			},
-			check: func(f form, e *hipChatEndpoint) { checkBase(f, "base_url", e.BaseURL, p) },
+			check: func(f form, e *hipChatEndpoint) { checkBase(f, e.BaseURL, p) },
 		},
 		write: writeHipChat,
 		send: func(ctx context.Context, a *carillon.Attempt, m Message, e hipChatEndpoint, payload formats.Payload) {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -176,16 +177,16 @@ func baseURLField(byDefault, example string) Field {
 		f.Required = true
 		return f
 	}
-	f.Default, _ = json.Marshal(byDefault) // a string
+	f.Default = json.RawMessage(strconv.Quote(byDefault))
 	return f
 }
 
-// checkBase notes what is wrong with a URL that paths are put behind.
-func checkBase(f form, name, text string, p safehttp.Policy) {
+// checkBase notes what is wrong with a base_url, which paths are put behind.
+func checkBase(f form, text string, p safehttp.Policy) {
 	if strings.ContainsRune(text, '?') {
-		f.wrong(name, "must not have a query")
+		f.wrong("base_url", "must not have a query")
 	}
-	checkAddress(f, name, text, p)
+	checkAddress(f, "base_url", text, p)
 }
 
 // checkAddress notes that a URL names an address that may not be dialled. A

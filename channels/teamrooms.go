@@ -48,7 +48,7 @@ func newTeamRooms(x exchanger, p safehttp.Policy) Sender {
 				} else if (e.User == "") != (e.Password == "") {
 					f.wrong("password", "goes together with user")
 				}
-				checkBase(f, "base_url", e.BaseURL, p)
+				checkBase(f, e.BaseURL, p)
 			},
 		},
 		write: func(m Message, e teamRoomsEndpoint) (formats.Payload, error) {

@@ -49,7 +49,7 @@ func newTwilio(x exchanger, p safehttp.Policy) Sender {
 			},
 			check: func(f form, e *twilioEndpoint) {
 				checkTwilio(f, e)
-				checkBase(f, "base_url", e.BaseURL, p)
+				checkBase(f, e.BaseURL, p)
 			},
 		},
 		write: func(m Message, e twilioEndpoint) (formats.Payload, error) {

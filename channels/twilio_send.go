@@ -113,7 +113,7 @@ func (p twilioProgress) settle(a *carillon.Attempt, numbers []string, failed *ca
 		a.Outcome, a.Error = carillon.OutcomeDelivered, ""
 	}
 	if len(p.Accepted)+len(p.Refused) > 0 {
-		a.Progress, _ = json.Marshal(p) // texts and numbers
+		a.Progress = written(p).Body
 	}
 }
 

@@ -45,7 +45,7 @@ func newX(x exchanger, p safehttp.Policy) Sender {
 				Name: xName, Title: "X", ForPeople: true, Fields: xFields,
 				Text: "Posts of an account on X, formerly Twitter: what happened in one line, with a link.",
 			},
-			check: func(f form, e *xEndpoint) { checkBase(f, "base_url", e.BaseURL, p) },
+			check: func(f form, e *xEndpoint) { checkBase(f, e.BaseURL, p) },
 		},
 		write: func(m Message, e xEndpoint) (formats.Payload, error) {
 			message, err := told(m, e.Message)

@@ -51,7 +51,7 @@ fmt: bin/tools/.built ## format the Go code
 
 .PHONY: generate
 generate: ## write the generated documents anew; their tests compare them
-	$(GO) test ./config ./catalog ./formats ./messages -run TestDocumentationIsCurrent -count=1 -update
+	$(GO) test ./config ./catalog ./formats ./messages ./channels -run TestDocumentationIsCurrent -count=1 -update
 
 SCENARIO ?= all
 BENCH ?=
@@ -63,6 +63,20 @@ bench: build ## measure what was built beside its engine; SCENARIO=name for one,
 .PHONY: bench-hot
 bench-hot: ## measure the hot paths without a server: matching, conditions, signatures
 	$(GO) test -run '^$$' -bench . -benchmem ./bench/...
+
+FUZZTIME ?= 5m
+FUZZ ?= .
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME=5m each, one after the other; FUZZ=pattern for some
+	FUZZTIME=$(FUZZTIME) .ci/fuzz '$(FUZZ)'
+
+.PHONY: vuln
+vuln: build bin/tools/.built ## look both binaries up in Go's vulnerability database; fails where it cannot be read
+	.ci/vuln
+
+.PHONY: sbom
+sbom: build bin/tools/.built ## write what each binary is made of to bin/*.cdx.json, as CycloneDX
+	.ci/sbom '$(VERSION)'
 
 .PHONY: histories
 histories: ## record the histories that later versions must replay
@@ -79,5 +93,5 @@ clean: ## remove what was built; data in .carillon stays
 # All tools of tools/go.mod at once, in the versions written there.
 bin/tools/.built: tools/go.mod tools/go.sum
 	@mkdir -p bin/tools
-	$(GO) -C tools build -o ../bin/tools/ tool
+	$(GO) -C tools build -o ../bin/tools/ tool || { echo "The tools of tools/go.mod cannot be had: see above." >&2; exit 1; }
 	@touch $@

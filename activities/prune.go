@@ -29,6 +29,8 @@ type Rows interface {
 	PruneDeliveries(ctx context.Context, subscription string, before time.Time, limit int) (int, error)
 	// PruneEvents returns the place to go on from; the zero place is the end.
 	PruneEvents(ctx context.Context, before time.Time, after carillon.EventCursor, limit int) (int, carillon.EventCursor, error)
+	// PruneThreads removes where messages were posted that nothing followed since.
+	PruneThreads(ctx context.Context, before time.Time, limit int) (int, error)
 	OverdueDeliveries(ctx context.Context, since time.Time, after carillon.DeliveryCursor, limit int) ([]carillon.Delivery, error)
 	CloseDeliveries(ctx context.Context, rows []carillon.Delivery, now time.Time) ([]carillon.Delivery, error)
 }
@@ -41,7 +43,8 @@ type PruneInput struct {
 }
 
 // PrunePlace is how far a pruning has come: first the deliveries, subscription
-// by subscription, then the events. The zero place is the beginning.
+// by subscription, then the events, then the threads. The zero place is the
+// beginning.
 type PrunePlace struct {
 	// Subscription is the last one whose deliveries were pruned.
 	Subscription string `json:"subscription,omitempty"`
@@ -50,30 +53,37 @@ type PrunePlace struct {
 	Events     bool      `json:"events,omitempty"`
 	ReceivedAt time.Time `json:"received_at,omitzero"`
 	Event      string    `json:"event,omitempty"`
+	// Threads says that the events are done, too.
+	Threads bool `json:"threads,omitempty"`
 }
 
 // PruneResult is what one call did.
 type PruneResult struct {
 	Deliveries int `json:"deliveries"`
 	Events     int `json:"events"`
+	Threads    int `json:"threads,omitempty"`
 	// Next is where the next call goes on, if there is More.
 	Next PrunePlace `json:"next,omitzero"`
 	More bool       `json:"more,omitempty"`
 }
 
 // Prune removes old rows from the index: deliveries that are final and not
-// among the newest of their subscription, then events without deliveries. It
-// does a bounded part; doing it again is harmless.
+// among the newest of their subscription, then events without deliveries, then
+// the threads of topics that are quiet. It does a bounded part; doing it again is
+// harmless.
 func (a *Activities) Prune(ctx context.Context, in PruneInput) (PruneResult, error) {
 	out := PruneResult{Next: in.From, More: true}
 	for range pruneStatements {
-		if out.Deliveries+out.Events >= pruneRows {
+		if out.Deliveries+out.Events+out.Threads >= pruneRows {
 			break
 		}
 		var err error
-		if out.Next.Events {
+		switch {
+		case out.Next.Threads:
+			err = a.pruneThreads(ctx, in.Before, &out)
+		case out.Next.Events:
 			err = a.pruneEvents(ctx, in.Before, &out)
-		} else {
+		default:
 			err = a.pruneDeliveries(ctx, in.Before, &out)
 		}
 		if err != nil {
@@ -119,9 +129,21 @@ func (a *Activities) pruneEvents(ctx context.Context, before time.Time, out *Pru
 	}
 	out.Events += removed
 	if next == (carillon.EventCursor{}) {
-		out.Next, out.More = PrunePlace{}, false
+		out.Next = PrunePlace{Threads: true}
 		return nil
 	}
 	out.Next.ReceivedAt, out.Next.Event = next.ReceivedAt, next.ID
+	return nil
+}
+
+func (a *Activities) pruneThreads(ctx context.Context, before time.Time, out *PruneResult) error {
+	removed, err := a.store.PruneThreads(ctx, before, pruneBatch)
+	if err != nil {
+		return err
+	}
+	out.Threads += removed
+	if removed < pruneBatch {
+		out.Next, out.More = PrunePlace{}, false
+	}
 	return nil
 }

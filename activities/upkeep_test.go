@@ -2,6 +2,7 @@ package activities_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -77,6 +78,24 @@ func TestPruneWalksThroughSubscriptionsAndThenEvents(t *testing.T) {
 		out, err = a.Prune(t.Context(), in)
 		require.NoError(t, err)
 		require.Equal(t, activities.PruneResult{}, out)
+	})
+}
+
+func TestPruneRemovesThreadsThatNobodyUses(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, url string) {
+		b := setup(t, url)
+		b.subscribe(t, "sub_1", nil)
+		const old = 91 * 24 * time.Hour
+		for topic, age := range map[string]time.Duration{"old": old, "older": 2 * old, "used": time.Hour} {
+			require.NoError(t, b.store.KeepThread(t.Context(), "sub_1", topic, json.RawMessage(`{}`), now.Add(-age)))
+		}
+		out, err := upkeep(b.store, nil).Prune(t.Context(), activities.PruneInput{Before: now.Add(-90 * 24 * time.Hour)})
+		require.NoError(t, err)
+		require.Equal(t, activities.PruneResult{Threads: 2}, out)
+		kept, err := b.store.FindThread(t.Context(), "sub_1", "used")
+		require.NoError(t, err)
+		require.NotNil(t, kept)
 	})
 }
 

@@ -28,6 +28,7 @@ var (
 		"POST /api/settings/webhooks/:id/refresh_availability_status/",
 		"POST /v1/alerts/read",
 		"POST /v1/alerts/delete",
+		"GET /v1/codec", "POST /v1/codec/decode", "POST /v1/codec/encode",
 	}
 	readersMay = []string{
 		"POST /v1/conditions/evaluate", "POST /v1/templates/preview", "POST /v1/templates/import/proget",
@@ -43,7 +44,7 @@ var (
 // may says who may use a route, worked out without the table that is tested.
 func may(role carillon.Role, method, path string) bool {
 	adminsOnly := strings.HasPrefix(path, "/v1/keys") || strings.HasPrefix(path, "/v1/settings") || path == "/v1/audit"
-	reads := method == http.MethodGet && !adminsOnly || slices.Contains(readersMay, method+" "+path)
+	reads := method == http.MethodGet && !adminsOnly && path != codecPath || slices.Contains(readersMay, method+" "+path)
 	switch role {
 	case carillon.RoleReader:
 		return reads

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.temporal.io/sdk/converter"
+
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/catalog"
 	"github.com/carillon-dev/carillon/channels"
@@ -25,6 +27,10 @@ type Deps struct {
 	TemporalWebURL string
 	// Namespace is Temporal's, for those links.
 	Namespace string
+
+	// Codec opens what Temporal keeps of runs, for Temporal Web. Optional: without
+	// it nothing is sealed there.
+	Codec converter.PayloadCodec
 
 	Store     Store
 	Publisher Publisher

@@ -122,7 +122,9 @@ func (s *Server) handleError(err error, c echo.Context) {
 	h := c.Response().Header()
 	switch p.Status {
 	case http.StatusUnauthorized:
-		h.Set("WWW-Authenticate", `Bearer realm="carillon"`)
+		if h.Get("WWW-Authenticate") == "" {
+			h.Set("WWW-Authenticate", `Bearer realm="carillon"`)
+		}
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	}

@@ -195,31 +195,3 @@ func TestAHundredPostsOfOneEventAtOnceAreOneEvent(t *testing.T) {
 	all.Wait()
 	require.Len(t, b.publisher.published, 1)
 }
-
-// FuzzPublish posts anything: it is taken or refused, and never a fault.
-func FuzzPublish(f *testing.F) {
-	for _, seed := range []string{
-		added(), `{"type":"ping","source":"me","data":{}}`, added("3.2.0", `\u0000`), added("package.added", "sca.vulnerability_detected"),
-		`{"type":"ping","source":"me","data":{"n":1e400}}`, `{"type":"ping","source":"","data":[]}`, `[]`, `{"scope":{"":1}}`, "\xff", ``,
-		added("2026-11-21T21:00:00.1234567+01:00", "0000-01-01T00:00:00+01:00"),
-	} {
-		f.Add(seed)
-	}
-	b := setup(f)
-	f.Fuzz(func(t *testing.T, body string) {
-		resp := b.do(t, call{method: http.MethodPost, path: "/v1/events", body: body})
-		switch resp.status {
-		case http.StatusAccepted, http.StatusConflict, http.StatusRequestEntityTooLarge,
-			http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity:
-		default:
-			t.Fatalf("status %d\n%s", resp.status, b.log)
-		}
-		for _, event := range b.publisher.published {
-			_, err := json.Marshal(event)
-			require.NoError(t, err, "what is accepted can be written")
-		}
-		b.publisher.published = nil
-		clear(b.publisher.fingerprints)
-		b.log.text.Reset()
-	})
-}

@@ -315,15 +315,15 @@ type opParam struct {
 	inQuery       bool
 }
 
-func (op operation) name() string { return op.method + " " + op.path }
+func (op *operation) name() string { return op.method + " " + op.path }
 
 var pathPart = regexp.MustCompile(`\{([a-z]+)\}`)
 
 // route is the path as the server has it.
-func (op operation) route() string { return pathPart.ReplaceAllString(op.path, ":$1") }
+func (op *operation) route() string { return pathPart.ReplaceAllString(op.path, ":$1") }
 
 // fill names the objects.
-func (op operation) fill(o objects) string {
+func (op *operation) fill(o objects) string {
 	path, query := op.path, op.with
 	for _, p := range op.params {
 		var value string

@@ -74,7 +74,7 @@ func New(d Deps) (*Server, error) {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.handleError
-	e.Use(s.observed, s.recovered)
+	e.Use(s.observed, s.recovered, s.codecOrigin)
 	for _, r := range s.routes() {
 		if r.public || r.admits {
 			e.Add(r.method, r.path, r.handle)
@@ -177,6 +177,10 @@ func (s *Server) routes() []route {
 		{method: http.MethodGet, path: "/v1/settings/:channel", handle: s.setting},
 		{method: http.MethodPut, path: "/v1/settings/:channel", handle: s.putSetting},
 		{method: http.MethodDelete, path: "/v1/settings/:channel", handle: s.deleteSetting},
+
+		{method: http.MethodGet, path: codecPath, handle: s.codec, admits: true},
+		{method: http.MethodPost, path: codecPath + "/decode", handle: s.codecPayloads, admits: true},
+		{method: http.MethodPost, path: codecPath + "/encode", handle: s.codecPayloads, admits: true},
 
 		{method: http.MethodGet, path: "/api/settings/webhooks/", handle: s.listCodeScoring, allow: readers},
 		{method: http.MethodPost, path: "/api/settings/webhooks/", handle: s.createCodeScoring},

@@ -67,7 +67,7 @@ func TestEveryRouteButThePublicOnesNeedsAKey(t *testing.T) {
 			continue
 		}
 		require.Equal(t, unauthorized(r.path), resp.status, r.path)
-		if resp.status == http.StatusUnauthorized && strings.HasPrefix(r.path, "/v1") {
+		if resp.status == http.StatusUnauthorized && strings.HasPrefix(r.path, "/v1") && r.path != codecPath {
 			require.Equal(t, `Bearer realm="carillon"`, resp.header.Get("WWW-Authenticate"))
 		}
 	}

@@ -168,10 +168,13 @@ func (s *Server) readEndpoint(f *fields, sub, current *carillon.Subscription) (
 
 // warnings says what is allowed but can hardly be meant: a pattern none of
 // whose types the format carries, or carries a scope key that the subscription
-// asks for.
+// asks for, and what the channel knows of its endpoint.
 func (s *Server) warnings(sub carillon.Subscription) []carillon.Problem {
 	var found []carillon.Problem
 	found = append(found, s.neverCarried(sub)...)
+	if warner, ok := s.deps.Channels[sub.Channel].(channels.Warner); ok {
+		found = append(found, warner.Warnings(sub.Endpoint)...)
+	}
 	for _, key := range sortedKeys(sub.Scope) {
 		for i, pattern := range sub.EventTypes {
 			if s.canCarry(pattern, key) {

@@ -75,8 +75,8 @@ func decoded(t *testing.T, header string) string {
 	return text
 }
 
-// sent delivers one message and returns the mail.
-func sent(t *testing.T, fields map[string]any, change func(*channels.Message)) readMail {
+// mailed delivers one message and returns the mail.
+func mailed(t *testing.T, fields map[string]any, change func(*channels.Message)) readMail {
 	t.Helper()
 	s := startMail(t, &mailServer{})
 	run := mailing(t, s, fields)
@@ -97,7 +97,7 @@ func sent(t *testing.T, fields map[string]any, change func(*channels.Message)) r
 
 func TestAMailHasTextAndAPage(t *testing.T) {
 	t.Parallel()
-	m := sent(t, map[string]any{"to": "Ann Ä <ann@example.com>; bob@bücher.example", "cc": "eve@example.com", "reply_to": "core@example.com"}, nil)
+	m := mailed(t, map[string]any{"to": "Ann Ä <ann@example.com>; bob@bücher.example", "cc": "eve@example.com", "reply_to": "core@example.com"}, nil)
 	require.Equal(t, []string{"text/plain", "text/html"}, m.types)
 	for name, part := range m.parts {
 		require.Contains(t, part, "left-pad", name)
@@ -121,9 +121,9 @@ func TestAMailHasTextAndAPage(t *testing.T) {
 
 func TestMailsOfOneTopicAreShownTogether(t *testing.T) {
 	t.Parallel()
-	first := sent(t, nil, nil)
-	second := sent(t, nil, func(m *channels.Message) { m.Event.ID = "evt_2" })
-	other := sent(t, nil, func(m *channels.Message) { m.Event.ID, m.Event.Subject = "evt_3", "pkg:npm/other@1.0.0" })
+	first := mailed(t, nil, nil)
+	second := mailed(t, nil, func(m *channels.Message) { m.Event.ID = "evt_2" })
+	other := mailed(t, nil, func(m *channels.Message) { m.Event.ID, m.Event.Subject = "evt_3", "pkg:npm/other@1.0.0" })
 	require.NotEmpty(t, first.header.Get("References"))
 	require.Equal(t, first.header.Get("References"), second.header.Get("References"))
 	require.Equal(t, first.header.Get("References"), first.header.Get("In-Reply-To"))
@@ -133,10 +133,10 @@ func TestMailsOfOneTopicAreShownTogether(t *testing.T) {
 
 func TestWhatAMailIsMadeOf(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, []string{"text/plain"}, sent(t, map[string]any{"content": "text"}, nil).types)
-	require.Equal(t, []string{"text/html"}, sent(t, map[string]any{"content": "html"}, nil).types)
+	require.Equal(t, []string{"text/plain"}, mailed(t, map[string]any{"content": "text"}, nil).types)
+	require.Equal(t, []string{"text/html"}, mailed(t, map[string]any{"content": "html"}, nil).types)
 
-	raw := sent(t, map[string]any{"content": "raw"}, nil)
+	raw := mailed(t, map[string]any{"content": "raw"}, nil)
 	require.Equal(t, []string{"text/plain"}, raw.types)
 	var payload struct {
 		ID   string          `json:"id"`
@@ -146,7 +146,7 @@ func TestWhatAMailIsMadeOf(t *testing.T) {
 	require.Equal(t, "evt_01JD9Q7V5T3K8M2N4P6R8S0T1V", payload.ID)
 	require.JSONEq(t, `{"package":"left-pad","version":"1.3.0"}`, string(payload.Data))
 
-	own := sent(t, map[string]any{
+	own := mailed(t, map[string]any{
 		"html": "<p class=x>${data.package}</p>", "message": map[string]string{"title": "${data.package} is there", "text": "Version ${data.version}"},
 	}, func(m *channels.Message) { m.Event.Data = json.RawMessage(`{"package":"a<b>&é","version":"1"}`) })
 	require.Equal(t, `<p class=x>a&lt;b&gt;&amp;é</p>`, own.parts["text/html"])
@@ -161,11 +161,11 @@ func TestManyEventsAreOneMail(t *testing.T) {
 		second.ID = "evt_2"
 		m.Batch = []carillon.Event{m.Event, second}
 	}
-	m := sent(t, map[string]any{"html": "<p>${data.package}</p>"}, many)
+	m := mailed(t, map[string]any{"html": "<p>${data.package}</p>"}, many)
 	require.Contains(t, m.header.Get("Subject"), "2 ")
 	require.Contains(t, m.parts["text/html"], m.header.Get("Subject"), "the subscription's own page is for one event")
 
-	raw := sent(t, map[string]any{"content": "raw"}, many)
+	raw := mailed(t, map[string]any{"content": "raw"}, many)
 	lines := strings.Split(strings.TrimSpace(raw.parts["text/plain"]), "\n")
 	require.Len(t, lines, 2)
 	for _, line := range lines {
@@ -196,9 +196,9 @@ func FuzzNoValueGetsOutOfItsPlace(f *testing.F) {
 			require.NoError(t, err)
 			change := func(m *channels.Message) { m.Event.Data, m.Event.Actor = data, text }
 			if own {
-				return sent(t, fields, change)
+				return mailed(t, fields, change)
 			}
-			return sent(t, map[string]any{"message": fields["message"]}, change)
+			return mailed(t, map[string]any{"message": fields["message"]}, change)
 		}
 		require.True(t, json.Valid(data))
 		for _, own := range []bool{true, false} {

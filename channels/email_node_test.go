@@ -155,7 +155,7 @@ func TestMailsAreReadByAServerAndAParserThatOthersWrote(t *testing.T) {
 }
 
 // The options of the products' pages, and the field here that each is.
-func TestEveryOptionOfTheProductsHasAField(t *testing.T) {
+func TestEveryMailOptionOfTheProductsHasAField(t *testing.T) {
 	t.Parallel()
 	fields := map[string]channels.Field{}
 	for _, f := range emailSender(t, loopback).Describe().Fields {

@@ -192,5 +192,5 @@ func urlSecrets(u *url.URL) []string {
 			}
 		}
 	}
-	return parts
+	return append(parts, opaqueSegments(u)...)
 }

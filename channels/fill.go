@@ -33,7 +33,7 @@ func fill(fields []Field, posted json.RawMessage, stored carillon.Endpoint) (f f
 	var before map[string]json.RawMessage
 	_ = json.Unmarshal(stored, &before) // one that cannot be read keeps nothing
 	filler := filler{moved: slices.ContainsFunc(fields, func(field Field) bool {
-		return field.Moves && !field.Secret && before != nil && !same(f.fields[field.Name], before[field.Name], field.Default)
+		return field.Moves && !field.Secret && before != nil && !same(restored(field, f.fields[field.Name], before[field.Name]), before[field.Name], field.Default)
 	})}
 	return f, filler.object(f, fields, before)
 }
@@ -117,6 +117,15 @@ func (fill filler) text(f form, field Field, stored json.RawMessage) any {
 	value := fieldOf[string](f, field.Name, "a string")
 	if value == nil {
 		return nil
+	}
+	if field.Type == URL && !field.Secret {
+		var before string
+		_ = json.Unmarshal(stored, &before)
+		kept, ok := keptURL(f, field.Name, *value, before)
+		if !ok {
+			return nil
+		}
+		*value = kept
 	}
 	if field.Secret && isMask(*value) {
 		var before string
@@ -258,6 +267,8 @@ func redact(fields []Field, e carillon.Endpoint) json.RawMessage {
 		switch {
 		case field.Type == Object:
 			raw = redact(field.Fields, carillon.Endpoint(raw))
+		case field.Type == URL && !field.Secret:
+			raw = maskedURL(raw)
 		case field.Secret:
 			var secret string
 			_ = json.Unmarshal(raw, &secret) // what is no text has nothing to show

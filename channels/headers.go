@@ -22,7 +22,7 @@ const maxRecordedValue = 256
 
 // telling are the headers of an answer that say most about what went wrong;
 // they are recorded before the others.
-var telling = []string{"Content-Type", "Retry-After", "Location", "Www-Authenticate", "Server", "Date", "Content-Length"}
+var telling = []string{"Content-Type", "Retry-After", rateLimitReset, "Location", "Www-Authenticate", "Server", "Date", "Content-Length"}
 
 // secretWords in a header's name make its value a secret of the receiver.
 var secretWords = []string{"cookie", "authorization", "authentication-info", "token", "secret", "password", "session", "credential", "api-key", "apikey"}

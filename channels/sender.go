@@ -86,6 +86,12 @@ type Renderer interface {
 	Payload(m Message) (formats.Payload, error)
 }
 
+// Warner is a sender that knows endpoints which are allowed, but can hardly be
+// meant. The pointers are below "/endpoint".
+type Warner interface {
+	Warnings(e carillon.Endpoint) []carillon.Problem
+}
+
 // Registry holds the senders by their names.
 type Registry map[string]Sender
 
@@ -101,12 +107,19 @@ type Config struct {
 	Settings Settings
 	// Inbox takes alerts; nil where there is no such channel.
 	Inbox Inbox
+	// Threads remembers where messages were put; nil remembers nothing.
+	Threads Threads
 }
 
 // NewRegistry makes all senders.
 func NewRegistry(c Config) Registry {
 	registry := Registry{}
-	senders := []Sender{newWebhook(c.Policy, c.Now, c.PublicURL), newEmail(c)}
+	services := newExchanger(c.Policy, c.Now)
+	senders := []Sender{
+		newWebhook(c.Policy, c.Now, c.PublicURL), newSlack(c), newEmail(c),
+		newTeams(services, c.Policy), newTwilio(services, c.Policy), newX(services, c.Policy),
+		newHipChat(services, c.Policy), newTeamRooms(services, c.Policy),
+	}
 	if c.Inbox != nil {
 		senders = append(senders, newAlert(c.Inbox, c.Now))
 	}

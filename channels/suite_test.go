@@ -41,7 +41,8 @@ type conformance struct {
 	// read in the endpoint, and no attempt may repeat.
 	secrets, hidden []string
 	format          string
-	want            map[behaviour]expected // in the place of the suite's
+	// want is what the channel expects in the place of the suite's.
+	want map[behaviour]expected
 }
 
 // expected is what an attempt comes to.

@@ -221,7 +221,7 @@ func (w *webhook) Redact(e carillon.Endpoint) json.RawMessage {
 	if key, err := signature.ParseKey(endpoint.Secret); err == nil {
 		endpoint.PublicKey, _ = key.Public()
 	}
-	endpoint.Secret = mask(endpoint.Secret)
+	endpoint.URL, endpoint.Secret = maskURL(endpoint.URL), mask(endpoint.Secret)
 	now := w.now()
 	endpoint.PreviousSecrets = slices.DeleteFunc(endpoint.PreviousSecrets, func(p previousSecret) bool { return !p.signs(now) })
 	for i, previous := range endpoint.PreviousSecrets {

@@ -119,7 +119,7 @@ func (w *webhook) Prepare(posted json.RawMessage, stored carillon.Endpoint) (car
 		Timeout: field[carillon.Duration](f, "timeout", `a duration such as "15s"`),
 	}
 	var target *url.URL
-	endpoint.URL, target = w.prepareURL(f)
+	endpoint.URL, target = w.prepareURL(f, before.URL)
 	moved := beforeURL != nil && target != nil && (target.Scheme != beforeURL.Scheme || !strings.EqualFold(target.Host, beforeURL.Host))
 	sent := credentials{form: f, moved: moved}
 	sent.prepare(&endpoint, before)
@@ -143,9 +143,13 @@ func (w *webhook) Prepare(posted json.RawMessage, stored carillon.Endpoint) (car
 	return kept, nil, nil
 }
 
-// prepareURL reads the URL; what it says is wrong never repeats it.
-func (w *webhook) prepareURL(f form) (string, *url.URL) {
+// prepareURL reads the URL, whose masks stand for secrets of the stored one;
+// what it says is wrong never repeats it.
+func (w *webhook) prepareURL(f form, stored string) (string, *url.URL) {
 	text, ok := f.required("url", "https://hooks.example.com/carillon")
+	if ok {
+		text, ok = keptURL(f, "url", text, stored)
+	}
 	if !ok {
 		return "", nil
 	}

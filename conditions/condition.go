@@ -142,5 +142,6 @@ func programOptions(tree *ast.AST) []cel.ProgramOption {
 		// each can cost a pattern over a long string.
 		cel.InterruptCheckFrequency(10),
 		cel.OptimizeRegex(readOnce()...),
+		forgetTurns(tree),
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/Masterminds/semver/v3"
 
@@ -140,12 +142,24 @@ func CheckMatch(m carillon.Match) error {
 	return nil
 }
 
+// checkText looks for what no name or version has, and no literal of an
+// expression can hold as it is.
+func checkText(pattern string) error {
+	if err := checkGlob(pattern); err != nil {
+		return err
+	}
+	if !utf8.ValidString(pattern) || strings.ContainsFunc(pattern, unicode.IsControl) {
+		return errors.New("has control characters, or is not valid UTF-8")
+	}
+	return nil
+}
+
 func checkPattern(pattern string) (detail string, column int) {
+	if err := checkText(pattern); err != nil {
+		return err.Error(), 1
+	}
 	regex, ok := strings.CutPrefix(pattern, regexPrefix)
 	if !ok {
-		if err := checkGlob(pattern); err != nil {
-			return err.Error(), 1
-		}
 		return "", 0
 	}
 	if regex == "" {
@@ -168,6 +182,10 @@ func checkPattern(pattern string) (detail string, column int) {
 func checkVersion(pattern string) (detail string, column int) {
 	if pattern == "" {
 		return "", 0
+	}
+	// Ranges and intervals, too: reading one costs more than its length.
+	if err := checkText(pattern); err != nil {
+		return err.Error(), 1
 	}
 	if r, is := readInterval(pattern); is {
 		return r.check()

@@ -31,7 +31,7 @@ const (
 	maxTemplateNodes = 2000
 	// maxTemplateCost is for all expressions together, in the units of a
 	// condition's.
-	maxTemplateCost = 200_000
+	maxTemplateCost = 100_000
 	// renderTimeLimit is a backstop behind the cost limit, as for conditions.
 	renderTimeLimit = 5 * time.Second
 )

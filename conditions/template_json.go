@@ -72,13 +72,16 @@ func (r *documentReader) value(pointer string, depth int) {
 	}
 }
 
+// pointerToken escapes a key for a JSON pointer.
+var pointerToken = strings.NewReplacer("~", "~0", "/", "~1")
+
 func (r *documentReader) object(pointer string, depth int) {
 	r.literal("{")
 	seen := map[string]bool{}
 	for first := true; r.decoder.More() && len(r.problems) < maxProblems; first = false {
 		token, offset := r.token()
 		key, _ := token.(string)
-		at := pointer + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+		at := pointer + "/" + pointerToken.Replace(key)
 		pieces, _ := split(key)
 		switch {
 		case seen[key]:

@@ -51,6 +51,7 @@ func (c *compiler) htmlString(from int, at func(line int) carillon.Problem) {
 	if len(c.problems) > 0 {
 		return
 	}
+	c.settle()
 	parts := c.parts[from:]
 	c.parts = c.parts[:from:from]
 	if !slices.ContainsFunc(parts, func(p part) bool { return p.expression != nil }) {
@@ -60,7 +61,7 @@ func (c *compiler) htmlString(from int, at func(line int) carillon.Problem) {
 		return
 	}
 	if made := c.page(parts, at); made != nil {
-		c.parts = append(c.parts, part{page: made})
+		c.add(part{page: made})
 	}
 }
 

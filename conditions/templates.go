@@ -98,6 +98,7 @@ func (t *Templates) Compile(s Source, patterns []string) (compiled *Template, er
 	default:
 		c.text(s.Text, func(offset int) carillon.Problem { return c.at(offset) }, false)
 	}
+	c.settle()
 	if s.Mode == XML {
 		c.checkXML()
 	}
@@ -148,6 +149,8 @@ type compiler struct {
 	types    []eventType
 	parts    []part
 	problems []carillon.Problem
+	// written is the literal text that is no part yet.
+	written strings.Builder
 	// expressions and nodes count towards their limits.
 	expressions, nodes int
 }
@@ -174,12 +177,20 @@ func lineAndColumn(text string, offset int) (line, column int) {
 }
 
 // literal adds text as it is written.
-func (c *compiler) literal(text string) {
-	if n := len(c.parts); n > 0 && c.parts[n-1].expression == nil && c.parts[n-1].page == nil {
-		c.parts[n-1].text += text
-		return
+func (c *compiler) literal(text string) { c.written.WriteString(text) }
+
+// add adds a part that is no literal text.
+func (c *compiler) add(p part) {
+	c.settle()
+	c.parts = append(c.parts, p)
+}
+
+// settle makes a part of the literal text.
+func (c *compiler) settle() {
+	if c.written.Len() > 0 {
+		c.parts = append(c.parts, part{text: c.written.String()})
+		c.written.Reset()
 	}
-	c.parts = append(c.parts, part{text: text})
 }
 
 // text adds a text with expressions in it; at finds the place of a byte of it.
@@ -196,10 +207,10 @@ func (c *compiler) text(text string, at func(offset int) carillon.Problem, inJSO
 	if inJSON && !alone {
 		c.literal(`"`)
 	}
-	before := len(c.parts)
 	if inJSON && !alone && c.source.Mode == JSONHTML {
-		c.parts = append(c.parts, part{}) // keeps the literals before and within apart
+		c.settle() // keeps the literals before and within apart
 	}
+	before := len(c.parts)
 	var link slackLink
 	for i, p := range pieces {
 		switch {
@@ -217,7 +228,7 @@ func (c *compiler) text(text string, at func(offset int) carillon.Problem, inJSO
 				escape = inMarkdown(pieces[i-1].text)
 			}
 			if e := c.expression(p.text, locate); e != nil {
-				c.parts = append(c.parts, part{expression: e, alone: alone, mode: c.source.Mode, escape: escape})
+				c.add(part{expression: e, alone: alone, mode: c.source.Mode, escape: escape})
 			}
 		case inJSON && c.source.Mode != JSONHTML:
 			link.text(p.text)
@@ -244,6 +255,9 @@ func (c *compiler) expression(text string, at locator) *expression {
 			c.problems = append(c.problems, located)
 		}
 		return nil
+	}
+	if len(c.problems) >= maxProblems {
+		return nil // no more are told
 	}
 	if c.expressions++; c.expressions > MaxExpressions {
 		if c.expressions == MaxExpressions+1 {

@@ -24,8 +24,8 @@ import (
 const MaxStringBytes = 8 << 10
 
 // MaxElements is the most elements that a list, or keys that an object, of an
-// event may have for a condition to read it: the library's count of costs
-// makes loops over longer ones take time by the square of their length.
+// event may have for a condition to read it: a loop over them takes a few
+// milliseconds, and an expression can have several.
 const MaxElements = 2000
 
 // path is the place of a value in the event, for messages.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -195,12 +196,12 @@ func TestAnErrorTellsNothingOfWhatListensInside(t *testing.T) {
 	silent, err := url.Parse(closed.URL)
 	require.NoError(t, err)
 	dns.Answer("scan.test", "127.0.0.1")
-	errors := map[string]int{}
-	for _, port := range []string{listening.Port(), silent.Port(), fmt.Sprint(i.ports.api), fmt.Sprint(i.ports.temporal)} {
+	told := map[string]int{}
+	for _, port := range []string{listening.Port(), silent.Port(), strconv.Itoa(i.ports.api), strconv.Itoa(i.ports.temporal)} {
 		test, err := i.client.Test(t.Context(), hook("http://scan.test:"+port+"/"))
 		require.NoError(t, err)
 		require.Nil(t, test.Attempt.Response)
-		errors[test.Attempt.Error]++
+		told[test.Attempt.Error]++
 	}
-	require.Equal(t, map[string]int{"address not allowed: loopback (CARILLON_ALLOW_CIDRS can allow it)": 4}, errors)
+	require.Equal(t, map[string]int{"address not allowed: loopback (CARILLON_ALLOW_CIDRS can allow it)": 4}, told)
 }

@@ -51,6 +51,7 @@ type instance struct {
 
 	carillon *process
 	temporal *process
+	logs     string // of processes before the last restart
 }
 
 type ports struct{ api, temporal, web int }

@@ -3,7 +3,6 @@ package e2e
 import (
 	"bytes"
 	"compress/gzip"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -92,9 +91,9 @@ func (i *instance) memory() int {
 	_, metrics := i.get("/metrics")
 	found := regexp.MustCompile(`(?m)^go_memstats_sys_bytes (\S+)$`).FindStringSubmatch(metrics)
 	require.Len(i.t, found, 2)
-	bytes, err := strconv.ParseFloat(found[1], 64)
+	size, err := strconv.ParseFloat(found[1], 64)
 	require.NoError(i.t, err)
-	return int(bytes)
+	return int(size)
 }
 
 func TestAReceiverThatMeansHarmHarmsNobodyElse(t *testing.T) {
@@ -131,7 +130,7 @@ func TestAReceiverThatMeansHarmHarmsNobodyElse(t *testing.T) {
 	before := i.memory()
 	var accepted []string
 	for n := range events {
-		accepted = append(accepted, i.publish(added(fmt.Sprint(n))).ID)
+		accepted = append(accepted, i.publish(added(strconv.Itoa(n))).ID)
 	}
 	// None of the events waits for those that never answer.
 	i.requests("/healthy", events)

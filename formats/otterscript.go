@@ -29,8 +29,12 @@ type ImportedTemplate struct {
 	Unconverted []Unconverted   `json:"unconverted"`
 }
 
-// maxOtterScriptBytes is far above any content that fits a notifier's form.
-const maxOtterScriptBytes = 16 << 10
+const (
+	// maxOtterScriptBytes is far above any content that fits a notifier's form.
+	maxOtterScriptBytes = 16 << 10
+	// maxUnconverted is as many pieces as anybody reads about.
+	maxUnconverted = 100
+)
 
 // ImportProGet converts the content of a ProGet webhook, OtterScript with $Var,
 // $ToJson(%(…)), foreach and if, into a template. What cannot be converted is
@@ -110,6 +114,8 @@ type otter struct {
 	source string
 	at     int
 	json   bool
+	// depth is that of the value within the document.
+	depth int
 	// variables are those of the loops around.
 	variables   map[string]map[string]string
 	unconverted []Unconverted
@@ -130,6 +136,12 @@ func (o *otter) take(text string) bool {
 }
 
 func (o *otter) report(at int, text, why string, args ...any) {
+	switch len(o.unconverted) {
+	case maxUnconverted - 1:
+		why, args = "this piece and others after it are not converted", nil
+	case maxUnconverted:
+		return
+	}
 	before := o.source[:at]
 	o.unconverted = append(o.unconverted, Unconverted{
 		Line:   strings.Count(before, "\n") + 1,
@@ -141,6 +153,13 @@ func (o *otter) report(at int, text, why string, args ...any) {
 // value reads a value within $ToJson: a map, a list, a variable or a text.
 func (o *otter) value() json.RawMessage {
 	o.space()
+	if o.depth > carillon.MaxJSONDepth {
+		o.report(o.at, o.rest(), "a document is nested at most %d levels deep", carillon.MaxJSONDepth)
+		o.at = len(o.source)
+		return json.RawMessage(`""`)
+	}
+	o.depth++
+	defer func() { o.depth-- }()
 	switch {
 	case o.take("%("):
 		return o.object()

@@ -2,6 +2,7 @@ package messages
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,8 +41,13 @@ func TestWordingsNameFieldsThatTheirTypesHave(t *testing.T) {
 	require.NoError(t, err)
 	types, err := catalog.Load()
 	require.NoError(t, err)
-	check := func(text string, types ...string) error {
-		_, err := templates.Compile(conditions.Source{Text: text, Mode: conditions.Text}, types)
+	check := func(text string, by ...string) error {
+		_, err := templates.Compile(conditions.Source{Text: text, Mode: conditions.Text}, by)
+		// Who subscribes to the one gets the other two as well, which have wordings of
+		// their own.
+		if err != nil && slices.Contains(by, "package.status_changed") && strings.Contains(err.Error(), "package.listed, package.unlisted have no field") {
+			return nil
+		}
 		return err
 	}
 	said, used := map[string][]string{}, map[string][]string{}
@@ -58,12 +64,7 @@ func TestWordingsNameFieldsThatTheirTypesHave(t *testing.T) {
 		}
 	}
 	for text, by := range said {
-		if err := check(text, by...); err != nil && slices.Contains(by, "package.status_changed") {
-			// Who subscribes to it gets these two as well, which have wordings of their own.
-			require.ErrorContains(t, err, "package.listed, package.unlisted have no field")
-		} else {
-			require.NoError(t, err, "%v: %s", by, text)
-		}
+		require.NoError(t, check(text, by...), "%v: %s", by, text)
 	}
 	for text, by := range used {
 		var last error

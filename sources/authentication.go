@@ -105,8 +105,10 @@ func checkSecret(scheme, secret string) string {
 }
 
 // Authenticate reports whether a request was made by somebody who has one of
-// the source's secrets. The body is as it came, byte for byte. How long it
-// takes does not depend on how much of a secret is right.
+// the source's secrets. The body is as it came, byte for byte. A request of a
+// scheme that has a time must be of the last or next
+// [signature.DefaultTolerance]. How long it takes does not depend on how much of
+// a secret is right.
 func Authenticate(a carillon.SourceAuthentication, header http.Header, body []byte, now time.Time) bool {
 	secrets := []string{a.Secret}
 	if a.PreviousSecret != "" {
@@ -125,6 +127,11 @@ func Authenticate(a carillon.SourceAuthentication, header http.Header, body []by
 }
 
 func authenticateStandard(secrets []string, header http.Header, body []byte, now time.Time) bool {
+	for _, name := range []string{signature.HeaderID, signature.HeaderTimestamp, signature.HeaderSignature} {
+		if _, ok := only(header, name); !ok {
+			return false
+		}
+	}
 	var keys []signature.Key
 	for _, secret := range secrets {
 		if key, err := signature.ParseKey(secret); err == nil {

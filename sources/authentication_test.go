@@ -27,7 +27,7 @@ func sum(algorithm func() stdhash.Hash, secret string, body []byte) []byte {
 	return mac.Sum(nil)
 }
 
-func standardHeader(t *testing.T, secret string, at time.Time, body []byte) http.Header {
+func standardHeader(t testing.TB, secret string, at time.Time, body []byte) http.Header {
 	t.Helper()
 	key, err := signature.ParseKey(secret)
 	require.NoError(t, err)
@@ -153,6 +153,14 @@ func TestAHeaderThatIsThereTwiceAuthenticatesNobody(t *testing.T) {
 	auth := carillon.SourceAuthentication{Scheme: SchemeToken, Header: "X-Token", Secret: "the secret"}
 	header := http.Header{"X-Token": {"the secret", "the secret"}}
 	require.False(t, Authenticate(auth, header, nil, authenticatedAt))
+
+	auth = carillon.SourceAuthentication{Scheme: SchemeStandardWebhooks, Secret: signature.NewSecret()}
+	for name := range standardHeader(t, auth.Secret, authenticatedAt, nil) {
+		header := standardHeader(t, auth.Secret, authenticatedAt, nil)
+		require.True(t, Authenticate(auth, header, nil, authenticatedAt))
+		header[name] = append(header[name], header[name][0])
+		require.False(t, Authenticate(auth, header, nil, authenticatedAt), name)
+	}
 }
 
 func TestAnOldStandardWebhookAuthenticatesNobody(t *testing.T) {

@@ -77,8 +77,10 @@ func (c cloudEvents) Events(ctx context.Context, in Upstream, memory Memory) ([]
 	}
 	parts := []json.RawMessage{in.Body}
 	if mediaType, _, _ := mime.ParseMediaType(in.Header.Get("Content-Type")); mediaType == CloudEventsType {
-		if err := json.Unmarshal(in.Body, &parts); err != nil {
-			parts = []json.RawMessage{in.Body}
+		// Not into parts: a raw message is read into the bytes that it has.
+		var batch []json.RawMessage
+		if json.Unmarshal(in.Body, &batch) == nil {
+			parts = batch
 		}
 	}
 	var events []carillon.Event

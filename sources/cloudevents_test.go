@@ -152,3 +152,14 @@ func TestABodyThatIsNoJSONIsNoCloudEvent(t *testing.T) {
 	_, err := b.adapter.Events(t.Context(), in, b.memory)
 	require.Equal(t, carillon.CodeInvalid, carillon.CodeOf(err))
 }
+
+func TestReadingABatchLeavesTheBodyAsItCame(t *testing.T) {
+	t.Parallel()
+	b := ceBench(t)
+	body := "[" + harborEvent() + ", {}]"
+	in := b.upstream(body)
+	in.Catalog, in.Header = b.catalog, http.Header{"Content-Type": {CloudEventsType}}
+	_, err := b.adapter.Events(t.Context(), in, b.memory)
+	require.NoError(t, err)
+	require.Equal(t, body, string(in.Body))
+}

@@ -119,14 +119,10 @@ func (s *Store) ownErrors(ctx context.Context, events []carillon.EventRow) error
 	if err != nil {
 		return fmt.Errorf("look at the subscriptions of events: %w", err)
 	}
-	for i, e := range events {
-		var kept []carillon.ConditionError
-		for _, failed := range e.ConditionErrors {
-			if slices.Contains(own, failed.SubscriptionID) {
-				kept = append(kept, failed)
-			}
-		}
-		events[i].ConditionErrors = kept
+	for i := range events {
+		events[i].ConditionErrors = slices.DeleteFunc(events[i].ConditionErrors, func(failed carillon.ConditionError) bool {
+			return !slices.Contains(own, failed.SubscriptionID)
+		})
 	}
 	return nil
 }

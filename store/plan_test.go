@@ -57,6 +57,7 @@ func TestListsAreReadInTheOrderOfAnIndex(t *testing.T) {
 		}, "deliveries_by_subscription_state"},
 		{"the next subscription to prune", func() (string, []any) { return nextDelivered, []any{"sub_1"} }, "deliveries_by_subscription"},
 		{"the newest that a subscription keeps", func() (string, []any) { return selectOldestOut, []any{"sub_1", 49} }, "deliveries_by_subscription"},
+		{"threads to prune", func() (string, []any) { return pruneThreads, []any{1, 1000} }, "threads_by_use"},
 		{"deliveries to prune", func() (string, []any) {
 			return prunableDeliveries, []any{"sub_1", 1, "evt_1", 1000}
 		}, "deliveries_by_subscription"},

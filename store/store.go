@@ -19,6 +19,10 @@ import (
 type Sealer interface {
 	Seal(plaintext []byte, context string) (string, error)
 	Open(sealed, context string) ([]byte, error)
+	// KeyOf returns the id of the key that a text was sealed with, and Newest that
+	// of the key that seals.
+	KeyOf(sealed string) string
+	Newest() string
 }
 
 // Store is the database. It is safe for concurrent use.

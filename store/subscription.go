@@ -285,6 +285,9 @@ func (s *Store) DeleteSubscription(ctx context.Context, id string, ifVersion int
 		if _, err := exec(ctx, tx, cancelDeliveries, micros(now), id); err != nil {
 			return fmt.Errorf("cancel deliveries of subscription %s: %w", id, err)
 		}
+		if _, err := exec(ctx, tx, deleteThreads, id); err != nil {
+			return fmt.Errorf("forget threads of subscription %s: %w", id, err)
+		}
 		return writeAudit(ctx, tx, carillon.AuditEntry{
 			At: now, Actor: actor, Action: "subscription.deleted", Object: id, Detail: "deleted " + named(stored.Name),
 		}, viewOf(stored), nil)

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -116,13 +117,21 @@ func (p *Publisher) sameSchedule(have client.Schedule, want client.ScheduleOptio
 		return false, nil
 	}
 	for i, arg := range wants.Args {
-		written, err := p.converter.ToPayload(arg)
+		payload, ok := runs.Args[i].(*commonpb.Payload)
+		if !ok {
+			return false, nil
+		}
+		// What is sealed differs each time, and a server may write the metadata
+		// otherwise: only what was said can be compared.
+		var said json.RawMessage
+		if err := p.converter.FromPayload(payload, &said); err != nil {
+			return false, err
+		}
+		says, err := json.Marshal(arg)
 		if err != nil {
 			return false, err
 		}
-		// A server may encode the rest of the payload otherwise.
-		payload, ok := runs.Args[i].(*commonpb.Payload)
-		if !ok || string(payload.GetData()) != string(written.GetData()) {
+		if string(said) != string(says) {
 			return false, nil
 		}
 	}

@@ -179,11 +179,16 @@ func TestTheImageIsOneStaticBinaryThatRunsAsNobody(t *testing.T) {
 	text, err := os.ReadFile("../../Dockerfile")
 	require.NoError(t, err)
 	var from []string
-	last := map[string]string{}
+	last, arguments := map[string]string{}, map[string]string{}
 	for line := range strings.Lines(string(text)) {
 		word, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if word == "FROM" {
-			from = append(from, rest)
+		switch word {
+		case "ARG":
+			name, value, _ := strings.Cut(rest, "=")
+			arguments["${"+name+"}"] = value
+		case "FROM":
+			image, _, _ := strings.Cut(rest, " ")
+			from = append(from, arguments[image])
 		}
 		last[word] = rest
 	}
@@ -197,6 +202,20 @@ func TestTheImageIsOneStaticBinaryThatRunsAsNobody(t *testing.T) {
 	require.Contains(t, string(text), "CGO_ENABLED=0")
 	require.Equal(t, "65532:65532", last["USER"])
 	require.Equal(t, `["/carillon"]`, last["ENTRYPOINT"])
+}
+
+// A tag that moves would be another image tomorrow.
+func TestEveryImageIsOfOneVersion(t *testing.T) {
+	t.Parallel()
+	seen := 0
+	for name, service := range readCompose(t).Services {
+		if service.Image == "carillon:local" {
+			continue // built here
+		}
+		seen++
+		require.Regexp(t, `:\d+\.\d+(\.\d+)?(-[a-z]+)?$`, service.Image, name)
+	}
+	require.NotZero(t, seen)
 }
 
 // variable is how Compose writes one: ${NAME}, ${NAME:-default}, ${NAME:?hint}.

@@ -28,7 +28,6 @@ func temporalOptions(environment envconfig.EnvLookup, address string, log *slog.
 		// A server without TLS is near: packing what is sent costs more than it saves.
 		options.ConnectionOptions.GrpcCompression = &client.GrpcCompressionNone{}
 	}
-	options.DataConverter = newDataConverter()
 	options.Logger = sdklog.NewStructuredLogger(slog.New(warnings{log.Handler()}))
 	return options, nil
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math"
 	"os"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -70,7 +69,9 @@ type doctor struct {
 	// cannot be read; reached says that it answers, and namespaced that the
 	// namespace is there.
 	store      *store.Store
-	keyed      bool // the endpoints can be judged
+	keyed      bool       // the endpoints can be judged
+	ring       *seal.Ring // nil unless keyed
+	codec      *seal.Codec
 	temporal   client.Client
 	options    client.Options
 	version    string // of the Temporal server
@@ -93,6 +94,8 @@ func (d *doctor) examine(ctx context.Context) error {
 	d.report("database", d.within(ctx, checkTimeout, d.database))
 	d.report("clock", d.within(ctx, checkTimeout, d.clock))
 	d.report("endpoints", d.within(ctx, checkTimeout, d.endpoints))
+	d.report("secret keys", d.within(ctx, checkTimeout, d.secretKeys))
+	d.report("payloads", d.payloads())
 	d.report("Temporal", d.within(ctx, checkTimeout, d.server))
 	d.report("namespace", d.within(ctx, checkTimeout, d.namespace))
 	d.report("search attributes", d.within(ctx, checkTimeout, d.searchAttributes))
@@ -159,6 +162,7 @@ func (d *doctor) settings(ctx context.Context) finding {
 	case err != nil:
 		complain("CARILLON_SECRET_KEY: %v", err)
 	}
+	d.ring = ring
 	if !d.keyed {
 		ring, _ = seal.NewRing(seal.NewKey()) // opens nothing, and the store needs one
 	}
@@ -174,10 +178,17 @@ func (d *doctor) settings(ctx context.Context) finding {
 	if d.store, err = store.Open(ctx, d.cfg.DatabaseURL.Reveal(), ring); err != nil {
 		complain("CARILLON_DATABASE_URL: %v", err)
 	}
+	if d.codec, err = newCodec(d.cfg); err != nil {
+		complain("%v", err)
+		d.codec, _ = seal.NewCodec("") // opens nothing
+	}
 	if d.options, err = temporalOptions(envconfig.EnvLookupOS, "", slog.New(slog.DiscardHandler)); err != nil {
 		complain("%v", err)
-	} else if d.temporal, err = client.NewLazyClient(d.options); err != nil {
-		complain("set up the Temporal client: %v", err)
+	} else {
+		encode(&d.options, d.codec)
+		if d.temporal, err = client.NewLazyClient(d.options); err != nil {
+			complain("set up the Temporal client: %v", err)
+		}
 	}
 	if len(problems) > 0 {
 		return finding{
@@ -194,13 +205,11 @@ func (d *doctor) database(ctx context.Context) finding {
 	if d.store == nil {
 		return finding{verdict: skipped, text: "its settings cannot be used"}
 	}
-	if path, ok := strings.CutPrefix(d.cfg.DatabaseURL.Reveal(), "sqlite:"); ok {
-		if _, err := os.Stat(path); err != nil {
-			d.forget()
-			return finding{
-				verdict: failed, text: fmt.Sprintf("there is no SQLite database (%v)", err),
-				remedy: "set CARILLON_DATABASE_URL or CARILLON_DATA_DIR to where it is, or make one with: carillon migrate",
-			}
+	if err := missingSQLite(d.cfg); err != nil {
+		d.forget()
+		return finding{
+			verdict: failed, text: fmt.Sprintf("there is no SQLite database (%v)", err),
+			remedy: "set CARILLON_DATABASE_URL or CARILLON_DATA_DIR to where it is, or make one with: carillon migrate",
 		}
 	}
 	err := d.store.Ping(ctx)

@@ -46,6 +46,7 @@ func commands() []command {
 		{name: "api", about: "the API alone, beside workers of their own (PostgreSQL)", run: runAPI},
 		{name: "worker", about: "the worker alone (PostgreSQL)", run: runWorker},
 		{name: "migrate", about: "brings the database's schema up to date", run: runMigrate},
+		{name: "rotate-keys", about: "[--json] seals all secrets with the first of CARILLON_SECRET_KEY, while others run", with: runRotateKeys},
 		{name: "doctor", about: "checks the set-up and says what to mend", run: runDoctor},
 		{name: "health", about: "asks the process at CARILLON_HTTP_ADDR whether it is ready, as containers do", run: runHealth},
 		{name: "publish", about: "FILE|- posts the event in a file, or in standard input", with: runPublish},
@@ -109,7 +110,7 @@ func dispatch(ctx context.Context, args, environ []string, out io.Writer) error 
 func usage() string {
 	text := "Usage: carillon COMMAND\n\n"
 	for _, c := range commands() {
-		text += fmt.Sprintf("  %-8s %s\n", c.name, c.about)
+		text += fmt.Sprintf("  %-11s %s\n", c.name, c.about)
 	}
-	return text + "  version  prints the version\n\nSettings are environment variables; docs/configuration.md lists them.\n"
+	return text + "  version     prints the version\n\nSettings are environment variables; docs/configuration.md lists them.\n"
 }

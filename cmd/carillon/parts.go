@@ -38,6 +38,7 @@ type parts struct {
 	publisher  *workflows.Publisher
 	activities *activities.Activities
 	metrics    *prometheus.Registry
+	codec      *seal.Codec
 }
 
 // assemble wires the parts. Neither the database nor Temporal needs to be
@@ -55,10 +56,14 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	if err != nil {
 		return nil, err
 	}
+	if p.codec, err = newCodec(cfg); err != nil {
+		return nil, err
+	}
 	options, err := temporalOptions(envconfig.EnvLookupOS, temporalAddress, log)
 	if err != nil {
 		return nil, err
 	}
+	encode(&options, p.codec)
 	p.namespace = options.Namespace
 	policy, err := outgoing(cfg, options.HostPort)
 	if err != nil {
@@ -76,6 +81,7 @@ func assemble(ctx context.Context, cfg config.Config, log *slog.Logger, temporal
 	}
 	p.channels = channels.NewRegistry(channels.Config{
 		Policy: policy, Now: time.Now, PublicURL: cfg.PublicURL, Settings: p.store, Inbox: p.store,
+		Threads: p.store,
 	})
 	p.metrics.MustRegister(&healthMetrics{store: p.store, log: log})
 	p.publisher = workflows.NewPublisher(p.temporal, dataConverter, p.namespace, p.store, time.Now, log)
@@ -103,7 +109,19 @@ func check(cfg config.Config) (*seal.Ring, error) {
 	if _, err := schema.Parse(cfg.DatabaseURL.Reveal()); err != nil {
 		return nil, usagef("CARILLON_DATABASE_URL: %w", err)
 	}
+	if _, err := newCodec(cfg); err != nil {
+		return nil, err
+	}
 	return ring, nil
+}
+
+// newCodec reads the keys of what Temporal keeps.
+func newCodec(cfg config.Config) (*seal.Codec, error) {
+	codec, err := seal.NewCodec(cfg.CodecKey.Reveal())
+	if err != nil {
+		return nil, usagef("CARILLON_CODEC_KEY: %w", err)
+	}
+	return codec, nil
 }
 
 func (p *parts) close() {

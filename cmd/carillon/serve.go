@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/api"
@@ -177,12 +178,21 @@ func (s *service) handler() (*api.Server, error) {
 		return api.NewHealth(checks, metrics, s.log, time.Now), nil
 	}
 	return api.New(api.Deps{
+		Codec:    s.apiCodec(),
 		AdminKey: s.cfg.AdminKey.Reveal(), TemporalWebURL: s.cfg.TemporalWebURL, Namespace: s.namespace,
 		Store: s.store, Publisher: s.publisher, History: s.histories, Catalog: s.catalog,
 		Conditions: s.conditions, Channels: s.channels, Memory: s.store,
 		RateLimit: carillon.RateLimit(s.cfg.RateLimit), Guesses: api.Guesses,
 		Checks: checks, Metrics: metrics, Log: s.log, Now: time.Now,
 	})
+}
+
+// apiCodec is nil without keys: there is nothing to open then.
+func (s *service) apiCodec() converter.PayloadCodec {
+	if len(s.codec.Keys()) == 0 {
+		return nil
+	}
+	return s.codec
 }
 
 func (s *service) checkTemporal(ctx context.Context) error {

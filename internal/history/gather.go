@@ -69,7 +69,7 @@ func (r *Reader) gatheredIn(ctx context.Context, run carillon.Run, eventID, subs
 			made = append(made, carillon.Attempt{
 				SubscriptionID: subscription, Number: number, Outcome: carillon.OutcomeRetry,
 				StartedAt: at, DurationMS: event.GetEventTime().AsTime().Sub(at).Milliseconds(),
-				Error: carillon.Clip("the attempt broke off: "+failure.GetMessage(), carillon.MaxErrorBytes),
+				Error: r.broke(failure),
 			})
 		}
 	}

@@ -198,10 +198,10 @@ func (r *Reader) attempts(ctx context.Context, run carillon.Run, eventID, subscr
 			attempts = append(attempts, a)
 		case enumspb.EVENT_TYPE_ACTIVITY_TASK_FAILED:
 			attrs := event.GetActivityTaskFailedEventAttributes()
-			attempts = appendBroken(attempts, scheduled, started, attrs.GetScheduledEventId(), event, attrs.GetFailure())
+			attempts = r.appendBroken(attempts, scheduled, started, attrs.GetScheduledEventId(), event, attrs.GetFailure())
 		case enumspb.EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT:
 			attrs := event.GetActivityTaskTimedOutEventAttributes()
-			attempts = appendBroken(attempts, scheduled, started, attrs.GetScheduledEventId(), event, attrs.GetFailure())
+			attempts = r.appendBroken(attempts, scheduled, started, attrs.GetScheduledEventId(), event, attrs.GetFailure())
 		}
 	}
 	kept := attempts[:0]
@@ -256,7 +256,7 @@ func (r *Reader) fromDetails(attrs *historypb.MarkerRecordedEventAttributes, key
 }
 
 // appendBroken adds an attempt whose worker was lost: it may have arrived.
-func appendBroken(
+func (r *Reader) appendBroken(
 	attempts []carillon.Attempt, scheduled map[int64]attemptInput, started map[int64]time.Time, id int64,
 	event *historypb.HistoryEvent, failure *failurepb.Failure,
 ) []carillon.Attempt {
@@ -267,8 +267,15 @@ func appendBroken(
 	return append(attempts, carillon.Attempt{
 		SubscriptionID: in.SubscriptionID, Number: in.Number, Outcome: carillon.OutcomeRetry,
 		StartedAt: started[id], DurationMS: event.GetEventTime().AsTime().Sub(started[id]).Milliseconds(),
-		Error: carillon.Clip("the attempt broke off: "+failure.GetMessage(), carillon.MaxErrorBytes),
+		Error: r.broke(failure),
 	})
+}
+
+// broke says why an attempt broke off. A data converter that encodes keeps the
+// message apart.
+func (r *Reader) broke(failure *failurepb.Failure) string {
+	converter.DecodeCommonFailureAttributes(r.converter, failure)
+	return carillon.Clip("the attempt broke off: "+failure.GetMessage(), carillon.MaxErrorBytes)
 }
 
 // readError tells a history that is gone from a server that is away.

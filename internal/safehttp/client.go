@@ -46,11 +46,11 @@ func NewClient(p Policy) *http.Client {
 // client certificate and the server's name to use instead of the usual ones;
 // its connections are shared with no other transport.
 func NewTransport(p Policy, identity *tls.Config) *http.Transport {
-	secure := &tls.Config{}
+	secure := &tls.Config{MinVersion: tls.VersionTLS12}
 	if identity != nil {
 		secure = identity.Clone()
+		secure.MinVersion = tls.VersionTLS12
 	}
-	secure.MinVersion = tls.VersionTLS12
 	return &http.Transport{
 		DialContext:            p.dialHTTP(),
 		Proxy:                  nil,

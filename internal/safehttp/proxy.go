@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -80,9 +81,9 @@ func (p Policy) targets(ctx context.Context, address string) ([]netip.AddrPort, 
 	if resolver == nil {
 		resolver = net.DefaultResolver
 	}
-	port, err := resolver.LookupPort(ctx, "tcp", portText)
+	port, err := strconv.ParseUint(portText, 10, 16)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: no such port", ErrAddress)
 	}
 	addrs, err := resolver.LookupNetIP(ctx, "ip", host) // of an IP address, itself
 	if err != nil {
@@ -91,7 +92,7 @@ func (p Policy) targets(ctx context.Context, address string) ([]netip.AddrPort, 
 	var allowed []netip.AddrPort
 	var refused error
 	for _, addr := range plain(addrs) {
-		target := netip.AddrPortFrom(addr, uint16(port)) //nolint:gosec // a port
+		target := netip.AddrPortFrom(addr, uint16(port))
 		if err := p.checkHTTP(ctx, target); err != nil {
 			refused = err
 		} else if len(allowed) < maxTunnels {
@@ -222,10 +223,11 @@ func (x *Proxy) connectSOCKS(ctx context.Context, target netip.AddrPort) (net.Co
 		auth = &proxy.Auth{User: x.user.Username(), Password: password}
 	}
 	dialer, err := proxy.SOCKS5("tcp", x.address, auth, socksForward{x})
-	if err != nil {
+	withContext, ok := dialer.(proxy.ContextDialer)
+	if err != nil || !ok {
 		return nil, &proxyFailure{"the egress proxy cannot be used"}
 	}
-	conn, err := dialer.(proxy.ContextDialer).DialContext(ctx, "tcp", target.String())
+	conn, err := withContext.DialContext(ctx, "tcp", target.String())
 	switch {
 	case err == nil:
 		return conn, nil

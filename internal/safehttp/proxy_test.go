@@ -172,7 +172,7 @@ func TestAProxyIsAskedForTheAddressThatWasChecked(t *testing.T) {
 			r := &relay{}
 			p := proxied(t, scheme, r)
 			p.Resolver = safehttp.NewResolver(dns.Addr())
-			transport := safehttp.NewTransport(p, &tls.Config{RootCAs: roots}) //nolint:gosec // NewTransport sets the version
+			transport := safehttp.NewTransport(p, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
 			t.Cleanup(transport.CloseIdleConnections)
 			for _, target := range []string{
 				strings.Replace(plain.URL, "127.0.0.1", "hooks.test", 1), strings.Replace(secure.URL, "127.0.0.1", "example.com", 1),

@@ -1,6 +1,7 @@
 package safehttp_test
 
 import (
+	"math"
 	"net/netip"
 	"net/url"
 	"testing"
@@ -97,8 +98,8 @@ func TestAURLIsRefusedForWhatItSaysItself(t *testing.T) {
 func TestPortsOfOtherProtocols(t *testing.T) {
 	t.Parallel()
 	refused := 0
-	for port := range 1 << 16 {
-		if safehttp.CheckHTTPPort(uint16(port)) != nil { //nolint:gosec // below 65536
+	for port := uint16(0); port < math.MaxUint16; port++ {
+		if safehttp.CheckHTTPPort(port) != nil {
 			refused++
 		}
 	}

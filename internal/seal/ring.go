@@ -1,4 +1,5 @@
-// Package seal encrypts the secrets that are kept in the database.
+// Package seal encrypts: with a [Ring] the secrets that are kept in the
+// database, with a [Codec] what Temporal keeps of runs.
 //
 // It knows keys and bytes, not what the secrets are. Its one invariant: what
 // was sealed opens only with a key of the ring and in the same context, so
@@ -15,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 )
 
@@ -37,8 +39,8 @@ var (
 // in front, and the old ones stay until nothing is sealed with them. It is safe
 // for concurrent use and never prints what it holds.
 type Ring struct {
-	seals string // id of the key that seals
-	keys  map[string]cipher.AEAD
+	ids  []string // the first is of the key that seals
+	keys map[string]cipher.AEAD
 }
 
 // NewRing reads a comma-separated list of keys, each 32 bytes in standard
@@ -46,12 +48,9 @@ type Ring struct {
 func NewRing(keys string) (*Ring, error) {
 	ring := &Ring{keys: map[string]cipher.AEAD{}}
 	for i, text := range strings.Split(keys, ",") {
-		raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+		raw, err := readKey(text)
 		if err != nil {
-			return nil, fmt.Errorf("secret key %d is not standard base64; %s", i+1, howTo)
-		}
-		if len(raw) != keyBytes {
-			return nil, fmt.Errorf("secret key %d has %d bytes instead of %d; %s", i+1, len(raw), keyBytes, howTo)
+			return nil, fmt.Errorf("secret key %d %w", i+1, err)
 		}
 		id := keyID(raw)
 		if _, twice := ring.keys[id]; twice {
@@ -65,11 +64,22 @@ func NewRing(keys string) (*Ring, error) {
 		if ring.keys[id], err = cipher.NewGCMWithRandomNonce(block); err != nil {
 			return nil, fmt.Errorf("secret key %d: %w", i+1, err)
 		}
-		if ring.seals == "" {
-			ring.seals = id
-		}
+		ring.ids = append(ring.ids, id)
 	}
 	return ring, nil
+}
+
+// readKey reads one key of a list. The error says what is wrong with it, and
+// not what it is.
+func readKey(text string) ([]byte, error) {
+	raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(text))
+	if err != nil {
+		return nil, errors.New("is not standard base64; " + howTo)
+	}
+	if len(raw) != keyBytes {
+		return nil, fmt.Errorf("has %d bytes instead of %d; %s", len(raw), keyBytes, howTo)
+	}
+	return raw, nil
 }
 
 // keyID names a key without telling anything of it.
@@ -82,8 +92,24 @@ func keyID(raw []byte) string {
 // kind and id of the row it belongs to. The text is "<key id>.<base64>"; it
 // differs each time.
 func (r *Ring) Seal(plaintext []byte, context string) (string, error) {
-	sealed := r.keys[r.seals].Seal(nil, nil, plaintext, []byte(context))
-	return r.seals + "." + base64.StdEncoding.EncodeToString(sealed), nil
+	sealed := r.keys[r.Newest()].Seal(nil, nil, plaintext, []byte(context))
+	return r.Newest() + "." + base64.StdEncoding.EncodeToString(sealed), nil
+}
+
+// Newest is the id of the key that seals.
+func (r *Ring) Newest() string { return r.ids[0] }
+
+// Keys are the ids of all keys, the newest first.
+func (r *Ring) Keys() []string { return slices.Clone(r.ids) }
+
+// KeyOf returns the id of the key that a text was sealed with, which need not
+// be one of the ring; empty for what is no sealed text.
+func (*Ring) KeyOf(sealed string) string {
+	id, _, ok := strings.Cut(sealed, ".")
+	if !ok {
+		return ""
+	}
+	return id
 }
 
 // Open decrypts what Seal returned for the same context. The error wraps

@@ -116,3 +116,16 @@ func TestARingNeverPrintsItself(t *testing.T) {
 		require.Equal(t, "[ring]", fmt.Sprintf(format, r))
 	}
 }
+
+func TestARingTellsItsKeysById(t *testing.T) {
+	t.Parallel()
+	older, newer := seal.NewKey(), seal.NewKey()
+	old, both := ring(t, older), ring(t, newer, older)
+	sealed, err := old.Seal([]byte("marked"), "a")
+	require.NoError(t, err)
+	require.Equal(t, old.Newest(), both.KeyOf(sealed))
+	require.NotEqual(t, old.Newest(), both.Newest())
+	require.Equal(t, []string{both.Newest(), old.Newest()}, both.Keys())
+	require.Empty(t, both.KeyOf("no sealed text"))
+	require.NotContains(t, older, old.Newest())
+}

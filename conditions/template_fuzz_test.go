@@ -1,7 +1,6 @@
 package conditions_test
 
 import (
-	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -9,63 +8,16 @@ import (
 	"io"
 	"net/url"
 	"regexp"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
 
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/conditions"
 )
-
-// TestTemplateBombsAreRefusedOrStopped runs alone, so that what is allocated
-// meanwhile is the bombs'.
-func TestTemplateBombsAreRefusedOrStopped(t *testing.T) {
-	var bombs []templateCase
-	readYAML(t, "testdata/templates/bombs.yaml", &bombs)
-	require.Greater(t, len(bombs), 30)
-	many := strings.Repeat("${data.numbers.map(n, n).size()}", conditions.MaxExpressions)
-	bombs = append(bombs,
-		templateCase{Template: many},
-		templateCase{Template: strings.Repeat("${data.numbers.exists(n, n < 0)}", conditions.MaxExpressions)},
-		templateCase{Template: strings.Repeat("${", 10_000)}, templateCase{Template: strings.Repeat("${1}", 5_000)},
-		templateCase{Template: strings.Repeat("x", conditions.MaxTemplateBytes+1)},
-		templateCase{Template: strings.Repeat("[", 20_000), Mode: conditions.JSON},
-		templateCase{Template: strings.Repeat(`{"a":`, 5_000), Mode: conditions.JSON},
-		templateCase{Template: `"` + strings.Repeat("${data.big}", 90) + `"`, Mode: conditions.JSON},
-		templateCase{Template: strings.Repeat("<a>${data.big}", 90), Mode: conditions.HTML},
-	)
-	templates := newTemplates(t)
-	input := templateInput(t, bombEvent())
-	for _, b := range bombs {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		started := time.Now()
-		size, why := 0, "written"
-		if template, err := templates.Compile(b.source(), nil); err != nil {
-			require.Equal(t, carillon.CodeInvalid, carillon.CodeOf(err))
-			why = "refused: " + err.Error()
-		} else if out, err := template.Render(context.Background(), input); err != nil {
-			_, stopped := errors.AsType[*conditions.RenderError](err)
-			require.True(t, stopped, "%v", err)
-			why = "stopped: " + err.Error()
-		} else {
-			size = len(out)
-		}
-		took := time.Since(started)
-		runtime.ReadMemStats(&after)
-		allocated := after.TotalAlloc - before.TotalAlloc
-		t.Logf("%-60.60s %8d KB %6d ms %7d bytes %.100s", b.Template, allocated>>10, took.Milliseconds(), size, why)
-		require.LessOrEqual(t, size, conditions.MaxRenderedBytes, b.Template)
-		require.Less(t, allocated, uint64(2*maxBombBytes), "%.200s: bytes allocated", b.Template)
-		require.Less(t, took, 2*maxBombTime, "%.200s: time", b.Template)
-	}
-}
 
 // FuzzTemplateValues holds that no value changes the structure of what a
 // template writes.

@@ -123,7 +123,9 @@ func TestMailsOfOneTopicAreShownTogether(t *testing.T) {
 	t.Parallel()
 	first := mailed(t, nil, nil)
 	second := mailed(t, nil, func(m *channels.Message) { m.Event.ID = "evt_2" })
-	other := mailed(t, nil, func(m *channels.Message) { m.Event.ID, m.Event.Subject = "evt_3", "pkg:npm/other@1.0.0" })
+	other := mailed(t, nil, func(m *channels.Message) {
+		m.Event.ID, m.Event.Subject, m.Event.Data = "evt_3", "pkg:npm/other@1.0.0", json.RawMessage(`{"package":"other","version":"1.0.0"}`)
+	})
 	require.NotEmpty(t, first.header.Get("References"))
 	require.Equal(t, first.header.Get("References"), second.header.Get("References"))
 	require.Equal(t, first.header.Get("References"), first.header.Get("In-Reply-To"))

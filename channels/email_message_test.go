@@ -75,7 +75,7 @@ func decoded(t *testing.T, header string) string {
 	return text
 }
 
-// sent delivers one message and returns the mail.
+// mailed delivers one message and returns the mail.
 func mailed(t *testing.T, fields map[string]any, change func(*channels.Message)) readMail {
 	t.Helper()
 	s := startMail(t, &mailServer{})
@@ -124,8 +124,7 @@ func TestMailsOfOneTopicAreShownTogether(t *testing.T) {
 	first := mailed(t, nil, nil)
 	second := mailed(t, nil, func(m *channels.Message) { m.Event.ID = "evt_2" })
 	other := mailed(t, nil, func(m *channels.Message) {
-		m.Event.ID, m.Event.Subject = "evt_3", "pkg:npm/other@1.0.0"
-		m.Event.Data = json.RawMessage(`{"package":"other","version":"1.0.0"}`)
+		m.Event.ID, m.Event.Subject, m.Event.Data = "evt_3", "pkg:npm/other@1.0.0", json.RawMessage(`{"package":"other","version":"1.0.0"}`)
 	})
 	require.NotEmpty(t, first.header.Get("References"))
 	require.Equal(t, first.header.Get("References"), second.header.Get("References"))

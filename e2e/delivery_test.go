@@ -78,37 +78,34 @@ func TestSignaturesAreAcceptedByLibrariesThatOthersWrote(t *testing.T) {
 	tampered := bytes.Replace(request.Body, []byte("3.2.0"), []byte("3.2.1"), 1)
 	require.NotEqual(t, request.Body, tampered)
 
-	t.Run("Standard Webhooks for Go", func(t *testing.T) {
-		webhook, err := standardwebhooks.NewWebhook(sub.Secret())
+	webhook, err := standardwebhooks.NewWebhook(sub.Secret())
+	require.NoError(t, err)
+	require.NoError(t, webhook.Verify(request.Body, request.Header))
+	require.Error(t, webhook.Verify(tampered, request.Header))
+
+	node := os.Getenv("CARILLON_TEST_NODE")
+	if node == "" && os.Getenv("CARILLON_TEST_REQUIRE") != "all" {
+		return // make test lists it as left out
+	}
+	headers := map[string]string{}
+	for _, name := range []string{"webhook-id", "webhook-timestamp", "webhook-signature"} {
+		headers[name] = request.Header.Get(name)
+	}
+	verify := func(body []byte) (string, error) {
+		input, err := json.Marshal(map[string]any{"secret": sub.Secret(), "headers": headers, "payload": string(body)})
 		require.NoError(t, err)
-		require.NoError(t, webhook.Verify(request.Body, request.Header))
-		require.Error(t, webhook.Verify(tampered, request.Header))
-	})
-	t.Run("standardwebhooks and svix of npm", func(t *testing.T) {
-		node := os.Getenv("CARILLON_TEST_NODE")
-		if node == "" && os.Getenv("CARILLON_TEST_REQUIRE") != "all" {
-			return // make test lists it as left out
-		}
-		headers := map[string]string{}
-		for _, name := range []string{"webhook-id", "webhook-timestamp", "webhook-signature"} {
-			headers[name] = request.Header.Get(name)
-		}
-		verify := func(body []byte) (string, error) {
-			input, err := json.Marshal(map[string]any{"secret": sub.Secret(), "headers": headers, "payload": string(body)})
-			require.NoError(t, err)
-			cmd := exec.CommandContext(t.Context(), node, filepath.Join("verify", "verify.mjs"))
-			cmd.Stdin = bytes.NewReader(input)
-			out, err := cmd.CombinedOutput()
-			return string(out), err
-		}
-		out, err := verify(request.Body)
-		require.NoError(t, err, out)
-		require.Equal(t, "standardwebhooks ok\nsvix ok\n", out)
-		out, err = verify(tampered)
-		require.Error(t, err)
-		require.Contains(t, out, "standardwebhooks refused")
-		require.Contains(t, out, "svix refused")
-	})
+		cmd := exec.CommandContext(t.Context(), node, filepath.Join("verify", "verify.mjs"))
+		cmd.Stdin = bytes.NewReader(input)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	out, err := verify(request.Body)
+	require.NoError(t, err, out)
+	require.Equal(t, "standardwebhooks ok\nsvix ok\n", out)
+	out, err = verify(tampered)
+	require.Error(t, err)
+	require.Contains(t, out, "standardwebhooks refused")
+	require.Contains(t, out, "svix refused")
 }
 
 func TestASubscriptionWhoseScheduleRunsOutIsDisabledAndSomebodyIsTold(t *testing.T) {

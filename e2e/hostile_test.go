@@ -61,7 +61,9 @@ func hostile(t *testing.T) string {
 		}
 	})
 	mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) {
-		for text := strings.Repeat("x", 64<<10); r.Context().Err() == nil && flushed(w, text); {
+		text, more := strings.Repeat("x", 64<<10), true
+		for more && r.Context().Err() == nil {
+			more = flushed(w, text)
 		}
 	})
 	mux.HandleFunc("/drip", func(w http.ResponseWriter, r *http.Request) {

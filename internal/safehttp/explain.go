@@ -18,7 +18,7 @@ func Explain(err error) string {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r.Error()
 	}
-	if proxy, ok := errors.AsType[*proxyFailure](err); ok {
+	if proxy, ok := errors.AsType[*proxyError](err); ok {
 		return proxy.Error()
 	}
 	if receiver, ok := errors.AsType[*unreached](err); ok {

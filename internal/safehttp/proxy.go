@@ -127,7 +127,7 @@ func (x *Proxy) dial(ctx context.Context) (net.Conn, error) {
 	dialer := &net.Dialer{}
 	conn, err := dialer.DialContext(ctx, "tcp", x.address)
 	if err != nil {
-		return nil, &proxyFailure{"the egress proxy cannot be reached"}
+		return nil, &proxyError{"the egress proxy cannot be reached"}
 	}
 	if x.scheme != "https" {
 		return conn, nil
@@ -135,7 +135,7 @@ func (x *Proxy) dial(ctx context.Context) (net.Conn, error) {
 	secured := tls.Client(conn, &tls.Config{MinVersion: tls.VersionTLS12, ServerName: x.host})
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, &proxyFailure{"the egress proxy's TLS: " + explainTLS(err)}
+		return nil, &proxyError{"the egress proxy's TLS: " + explainTLS(err)}
 	}
 	return secured, nil
 }
@@ -168,7 +168,7 @@ func (x *Proxy) connectHTTP(ctx context.Context, conn net.Conn, target netip.Add
 	case answer.StatusCode/100 != 2:
 		return refusedTunnel(answer)
 	case reader.Buffered() > 0:
-		return &proxyFailure{"the egress proxy's answer cannot be read"}
+		return &proxyError{"the egress proxy's answer cannot be read"}
 	}
 	return conn.SetDeadline(time.Time{})
 }
@@ -179,7 +179,7 @@ func tunnelError(err error) error {
 	if isTimeout(err) {
 		return &unreached{timeout: true}
 	}
-	return &proxyFailure{"the egress proxy's answer cannot be read"}
+	return &proxyError{"the egress proxy's answer cannot be read"}
 }
 
 // refusedTunnel says whose failure an answer to CONNECT is.
@@ -194,7 +194,7 @@ func refusedTunnel(answer *http.Response) error {
 	if answer.StatusCode == http.StatusProxyAuthRequired {
 		reason += ": it asks for other credentials, or does not let Carillon out"
 	}
-	return &proxyFailure{reason}
+	return &proxyError{reason}
 }
 
 // blamesReceiver reports whether a proxy says that it could not reach the
@@ -225,7 +225,7 @@ func (x *Proxy) connectSOCKS(ctx context.Context, target netip.AddrPort) (net.Co
 	dialer, err := proxy.SOCKS5("tcp", x.address, auth, socksForward{x})
 	withContext, ok := dialer.(proxy.ContextDialer)
 	if err != nil || !ok {
-		return nil, &proxyFailure{"the egress proxy cannot be used"}
+		return nil, &proxyError{"the egress proxy cannot be used"}
 	}
 	conn, err := withContext.DialContext(ctx, "tcp", target.String())
 	switch {
@@ -238,7 +238,7 @@ func (x *Proxy) connectSOCKS(ctx context.Context, target netip.AddrPort) (net.Co
 	case socksBlamesReceiver(err):
 		return nil, &unreached{}
 	default:
-		return nil, &proxyFailure{"the egress proxy refuses the connection"}
+		return nil, &proxyError{"the egress proxy refuses the connection"}
 	}
 }
 
@@ -256,18 +256,20 @@ func socksBlamesReceiver(err error) bool {
 // socksForward reaches the proxy for the library.
 type socksForward struct{ *Proxy }
 
+// Dial implements the library's Dialer.
 func (f socksForward) Dial(_, _ string) (net.Conn, error) { return f.dial(context.Background()) }
 
+// DialContext implements the library's ContextDialer.
 func (f socksForward) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
 	return f.dial(ctx)
 }
 
-// proxyFailure is an error that wraps ErrProxy.
-type proxyFailure struct{ reason string }
+// proxyError is an error that wraps ErrProxy.
+type proxyError struct{ reason string }
 
-func (f *proxyFailure) Error() string { return f.reason }
+func (f *proxyError) Error() string { return f.reason }
 
-func (f *proxyFailure) Unwrap() error { return ErrProxy }
+func (f *proxyError) Unwrap() error { return ErrProxy }
 
 // unreached is a receiver that the proxy could not reach; a [net.Error].
 type unreached struct{ timeout bool }
@@ -279,6 +281,8 @@ func (u *unreached) Error() string {
 	return "the egress proxy could not connect"
 }
 
+// Timeout implements [net.Error].
 func (u *unreached) Timeout() bool { return u.timeout }
 
+// Temporary implements [net.Error].
 func (u *unreached) Temporary() bool { return true }

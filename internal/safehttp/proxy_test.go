@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -52,9 +53,7 @@ func (r *relay) asked() []string {
 func (r *relay) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.note(req.Method+" "+req.Host, req.Header.Get("Proxy-Authorization"))
 	if r.status != 0 {
-		for name, values := range r.header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), r.header)
 		w.WriteHeader(r.status)
 		return
 	}

@@ -29,6 +29,7 @@ type schema struct {
 
 type oneOrMore []string
 
+// UnmarshalJSON reads a text as a list of it alone.
 func (o *oneOrMore) UnmarshalJSON(text []byte) error {
 	var one string
 	if json.Unmarshal(text, &one) == nil {

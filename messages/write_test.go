@@ -2,11 +2,9 @@ package messages_test
 
 import (
 	"encoding/json"
-	"maps"
 	"math/rand/v2"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -301,5 +299,4 @@ func TestEveryTypeHasWordsOfItsOwn(t *testing.T) {
 		counts[messages.Digest([]carillon.Event{typ.Example}).Title] = true
 	}
 	require.Greater(t, len(counts), len(titles)-8, "few types are counted in the same words")
-	require.NotEmpty(t, slices.Sorted(maps.Keys(counts)))
 }

@@ -103,7 +103,6 @@ func (l labelled) first(v *values) string {
 
 // values are what an event has to be told of.
 type values struct {
-	eventType string
 	// data is the event's, nil when it is no object.
 	data map[string]any
 	// input is nil when the event is none that a template can read.

@@ -33,7 +33,7 @@ func try(e carillon.Event, o Overrides) (Message, []carillon.Problem, error) {
 }
 
 func newValues(e carillon.Event) *values {
-	v := &values{eventType: e.Type, data: decode(e.Data)}
+	v := &values{data: decode(e.Data)}
 	v.input, v.err = conditions.NewTemplateInput(e)
 	return v
 }

@@ -46,10 +46,10 @@ type DisableResult struct {
 func (a *Activities) Disable(ctx context.Context, in DisableInput) (DisableResult, error) {
 	reason := fmt.Sprintf("%d attempts failed, the last with: %s", in.Attempts, in.Error)
 	if in.Gone {
-		reason = "the receiver answered 410 Gone"
+		reason = "the receiver is gone: " + in.Error
 	}
 	if in.Refused {
-		reason = "the profile takes this for permanent: " + in.Error
+		reason = "somebody has to look at this first: " + in.Error
 	}
 	result := carillon.DisableResult{}
 	if in.Policy != carillon.DisableNever {

@@ -175,7 +175,7 @@ func (a *Activities) message(sub *carillon.Subscription, in AttemptInput, events
 	m := channels.Message{
 		Event: events[0], Endpoint: sub.Endpoint, Format: sub.Format, FormatOptions: sub.FormatOptions,
 		Profile: sub.Profile, PayloadSHA256: in.PayloadSHA256, Number: in.Number,
-		Subscription: sub.ID, Progress: in.Progress,
+		Subscription: sub.ID, Progress: in.Progress, More: sub.Batch.IsZero(),
 	}
 	if !a.batch(sub).IsZero() {
 		m.Batch = events

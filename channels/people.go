@@ -26,8 +26,11 @@ var timeoutField = Field{
 // told is what people are told with a message: of a batch of several, all in
 // one.
 func told(m Message, o messages.Overrides) (messages.Message, error) {
-	if len(m.Batch) > 1 {
+	switch {
+	case len(m.Batch) > 1 && m.More:
 		return messages.Summarize(m.Batch), nil
+	case len(m.Batch) > 1:
+		return messages.Digest(m.Batch), nil
 	}
 	return messages.Write(m.Event, o)
 }

@@ -23,7 +23,10 @@ type Message struct {
 	Event carillon.Event
 	// Batch are the events of a subscription with batches, Event the first of
 	// them; nil for a subscription without.
-	Batch    []carillon.Event
+	Batch []carillon.Event
+	// More says that others went alone before those of the batch, which came too
+	// fast for people.
+	More     bool
 	Endpoint carillon.Endpoint
 	// Format names how the payload is written; see package formats. Channels
 	// that write for people have their own shape and ignore it.

@@ -339,7 +339,8 @@ func (c *canary) mistakes() {
 		{"url": "https://user:" + c.mark("mistake: user info") + "@h.example.com/"},
 		{"url": "https://h.example.com/#" + c.mark("mistake: fragment")},
 		{"url": "ftp://h.example.com/" + c.mark("mistake: scheme")},
-		{"url": "https://h.example.com/${" + c.mark("mistake: template") + "}"},
+		// What is wrong in an expression is named; what stands around it is not.
+		{"url": "https://h.example.com/" + c.mark("mistake: template") + "/${nothing}?k=" + c.mark("mistake: template's query")},
 		{"url": "https://h.example.com/${'" + c.mark("mistake: open template")},
 		{"url": "https://h.example.com/", "secret": c.mark("mistake: signing secret")},
 		{"url": "https://h.example.com/", "headers": map[string]any{"X-A": c.mark("mistake: header") + "\n"}},

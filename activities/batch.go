@@ -125,7 +125,13 @@ func (a *Activities) RouteBatch(ctx context.Context, in RouteBatchInput) (RouteB
 	if err != nil {
 		return RouteBatchResult{}, fmt.Errorf("claim %d events: %w", len(pubs), err)
 	}
-	plans := map[string]int{}
+	// The brake of a channel for people has some deliveries gathered, and others
+	// not.
+	type plan struct {
+		subscription string
+		gathered     bool
+	}
+	plans := map[plan]int{}
 	for i, claim := range claimed {
 		routed := &out.Events[i]
 		switch {
@@ -147,10 +153,11 @@ func (a *Activities) RouteBatch(ctx context.Context, in RouteBatchInput) (RouteB
 			out.ConfigVersion = claim.ConfigVersion
 			a.snapshots.confirm(claim.ConfigVersion, began)
 			for _, row := range claim.Deliveries {
-				n, ok := plans[row.SubscriptionID]
+				key := plan{row.SubscriptionID, carillon.IsGather(row.Run.WorkflowID)}
+				n, ok := plans[key]
 				if !ok {
 					n = len(out.Plans)
-					plans[row.SubscriptionID] = n
+					plans[key] = n
 					out.Plans = append(out.Plans, a.steady(row, snap))
 				}
 				if row.State == carillon.Held {

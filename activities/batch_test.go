@@ -170,3 +170,26 @@ func TestAttemptBatchAnswersWithinItsBounds(t *testing.T) {
 	require.Len(t, made, events*subscriptions)
 	require.Greater(t, rounds, 1, "the answers are large")
 }
+
+func TestTheBrakeOfASharedRunLetsSomeGoAlone(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, url string) {
+		b := setup(t, url)
+		b.subscribe(t, "sub_1", func(s *carillon.Subscription) {
+			s.Channel, s.Endpoint, s.MaxPerMinute = "alert", carillon.Endpoint(`{"owner":""}`), 2
+		})
+		in := activities.RouteBatchInput{Run: sharedRun, Publications: b.batchOf(t, "a", 5)}
+		out, err := b.RouteBatch(t.Context(), in)
+		require.NoError(t, err)
+		var gathered []bool
+		for _, routed := range out.Events {
+			require.Len(t, routed.Pending, 1)
+			gathered = append(gathered, out.Plans[routed.Pending[0]].Gathered)
+		}
+		require.Equal(t, []bool{false, false, true, true, true}, gathered)
+		look, err := b.Gather(t.Context(), activities.GatherInput{Subscription: "sub_1", Take: true})
+		require.NoError(t, err)
+		require.Len(t, look.Rows, 3)
+		require.True(t, look.Summed)
+	})
+}

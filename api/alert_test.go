@@ -56,6 +56,7 @@ func TestAlertsAreListedCountedMarkedAndDeleted(t *testing.T) {
 		require.Len(t, first.Items, 3)
 		require.Equal(t, "title 4", first.Items[0].Title, "newest first")
 		require.Equal(t, "evt_4", first.Items[0].Event)
+		require.Equal(t, "one\ntwo", first.Items[0].Text)
 		rest := list("?limit=3&cursor=" + first.NextCursor)
 		require.Len(t, rest.Items, 2)
 		require.Empty(t, rest.NextCursor)

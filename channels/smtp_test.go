@@ -100,7 +100,8 @@ func (s *mailServer) serve(conn net.Conn) {
 	if session.reply("connect", "220 mail.example.com ESMTP") != nil {
 		return
 	}
-	for err := error(nil); err == nil; {
+	var err error
+	for err == nil {
 		err = session.step()
 	}
 }

@@ -145,22 +145,19 @@ func TestMailsArriveAndThoseThatAreRefusedAreTold(t *testing.T) {
 	})
 	require.Contains(t, delivery.Attempts[0].Response.Body, "250 ")
 
-	t.Run("one of three is refused, and the two are told once", func(t *testing.T) {
-		require.NoError(t, i.client.DeleteSubscription(t.Context(), both.ID, ""))
-		sub := mailed("three", map[string]any{"to": []string{"ann@example.com", "bob@example.com", "eve@example.com"}})
-		accepted := i.publish(added("2"))
-		delivery := i.awaitDelivery(accepted.ID, sub.ID, carillon.Failed)
-		require.Equal(t, []string{"ann@example.com", "eve@example.com"}, next().To)
-		require.Equal(t, 1, delivery.AttemptCount)
-		require.Contains(t, delivery.Error, "1 of 3 recipients refused for good: 550 no such user (bob@example.com)")
-		require.NoError(t, i.client.DeleteSubscription(t.Context(), sub.ID, ""))
-	})
+	// One of three is refused, and the two are told once.
+	require.NoError(t, i.client.DeleteSubscription(t.Context(), both.ID, ""))
+	three := mailed("three", map[string]any{"to": []string{"ann@example.com", "bob@example.com", "eve@example.com"}})
+	accepted = i.publish(added("2"))
+	delivery = i.awaitDelivery(accepted.ID, three.ID, carillon.Failed)
+	require.Equal(t, []string{"ann@example.com", "eve@example.com"}, next().To)
+	require.Equal(t, 1, delivery.AttemptCount)
+	require.Contains(t, delivery.Error, "1 of 3 recipients refused for good: 550 no such user (bob@example.com)")
 
-	t.Run("a mail server inside is refused", func(t *testing.T) {
-		_, err := i.client.CreateSubscription(t.Context(), client.Subscription{
-			Name: "inside", EventTypes: []string{"package.*"}, Channel: "email", Endpoint: endpoint(map[string]any{"host": "10.1.2.3"}),
-		})
-		require.ErrorContains(t, err, "/endpoint/host")
-		require.ErrorContains(t, err, "private network")
+	// A mail server inside is refused.
+	_, err := i.client.CreateSubscription(t.Context(), client.Subscription{
+		Name: "inside", EventTypes: []string{"package.*"}, Channel: "email", Endpoint: endpoint(map[string]any{"host": "10.1.2.3"}),
 	})
+	require.ErrorContains(t, err, "/endpoint/host")
+	require.ErrorContains(t, err, "private network")
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -56,7 +57,7 @@ func (r alertRow) alert() carillon.Alert {
 func (s *Store) AddAlert(ctx context.Context, a carillon.Alert) error {
 	err := s.write(ctx, func(tx *sqlx.Tx) error {
 		written, err := exec(ctx, tx, insertAlert, carillon.NewID(carillon.AlertPrefix, a.At), a.Owner, a.EventID, a.SubscriptionID,
-			a.EventType, a.Level, carillon.Clip(a.Title, carillon.MaxAlertTitleBytes), carillon.Clip(a.Text, carillon.MaxAlertTextBytes),
+			a.EventType, a.Level, carillon.Clip(a.Title, carillon.MaxAlertTitleBytes), clipLines(a.Text, carillon.MaxAlertTextBytes),
 			a.Link, micros(a.At))
 		if err != nil || written == 0 {
 			return err
@@ -68,6 +69,19 @@ func (s *Store) AddAlert(ctx context.Context, a carillon.Alert) error {
 		return fmt.Errorf("add alert: %w", err)
 	}
 	return nil
+}
+
+// clipLines is [carillon.Clip] of a text with several lines.
+func clipLines(text string, n int) string {
+	var clipped []string
+	for line := range strings.Lines(text) {
+		if line = carillon.Clip(strings.TrimSuffix(line, "\n"), n); n <= len(line) {
+			break
+		}
+		n -= len(line) + 1
+		clipped = append(clipped, line)
+	}
+	return strings.Join(clipped, "\n")
 }
 
 // Alerts lists alerts of an inbox, newest first, or oldest first after a time.

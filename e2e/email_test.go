@@ -96,7 +96,6 @@ func privateKey(t *testing.T, of tls.Certificate) string {
 	return encoded("PRIVATE KEY", der)
 }
 
-//nolint:tparallel // the parts follow one another
 func TestMailsArriveAndThoseThatAreRefusedAreTold(t *testing.T) {
 	t.Parallel()
 	port, ca, next := mailServer(t, map[string]any{

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/jmoiron/sqlx"
@@ -28,24 +30,29 @@ const (
 )
 
 // brake has those deliveries gathered that would go beyond what their
-// subscription sends in a minute.
+// subscription sends in a minute. All transactions take subscriptions in one
+// order: two that count several do not wait for each other.
 func brake(ctx context.Context, tx *sqlx.Tx, rows []carillon.Delivery) error {
-	full := map[string]bool{}
+	counted := map[string][]int{}
 	for i, d := range rows {
-		if d.MaxPerMinute == 0 || d.State != carillon.Pending {
-			continue
+		if d.MaxPerMinute > 0 && d.State == carillon.Pending {
+			counted[d.SubscriptionID] = append(counted[d.SubscriptionID], i)
 		}
-		id := d.SubscriptionID
-		if !full[id] {
-			minute := d.UpdatedAt.Unix() / int64(time.Minute/time.Second)
-			_, err := get[int](ctx, tx, takeMessage, id, minute, id, carillon.GatherWorkflowID(id), d.MaxPerMinute)
-			if err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return fmt.Errorf("count a message of %s: %w", id, err)
+	}
+	for _, id := range slices.Sorted(maps.Keys(counted)) {
+		gather, full := carillon.GatherWorkflowID(id), false
+		for _, i := range counted[id] {
+			if !full {
+				minute := rows[i].UpdatedAt.Unix() / int64(time.Minute/time.Second)
+				_, err := get[int](ctx, tx, takeMessage, id, minute, id, gather, rows[i].MaxPerMinute)
+				if err != nil && !errors.Is(err, sql.ErrNoRows) {
+					return fmt.Errorf("count a message of %s: %w", id, err)
+				}
+				full = err != nil
 			}
-			full[id] = err != nil
-		}
-		if full[id] {
-			rows[i].Run.WorkflowID = carillon.GatherWorkflowID(id)
+			if full {
+				rows[i].Run.WorkflowID = gather
+			}
 		}
 	}
 	return nil

@@ -49,8 +49,9 @@ type RouteBatchInput struct {
 
 // RouteBatchResult is the answer.
 type RouteBatchResult struct {
-	// Plans are what the deliveries of all events go by, one a subscription:
-	// pending, never tried, their delays without jitter.
+	// Plans are what the deliveries of all events go by, one a subscription, or
+	// two where only some are gathered: pending, never tried, their delays
+	// without jitter.
 	Plans []Plan `json:"plans,omitempty"`
 	// ConfigVersion is the one in force at the claim: the first tries know what
 	// had changed by then.

@@ -137,7 +137,7 @@ func noWebhook(number int64) error {
 
 // createNumbered creates a subscription out of a body for /v1/subscriptions.
 func (s *Server) createNumbered(c echo.Context, f *face, body json.RawMessage) (numbered, error) {
-	sub, _, err := s.readSubscription(body, nil)
+	sub, _, err := s.readSubscription(c.Request().Context(), body, nil)
 	if err != nil {
 		return numbered{}, err
 	}
@@ -175,7 +175,7 @@ func (s *Server) updateNumbered(c echo.Context, f *face, number int64,
 		if err != nil {
 			return numbered{}, err
 		}
-		sub, _, err := s.readSubscription(body, &current.Subscription)
+		sub, _, err := s.readSubscription(c.Request().Context(), body, &current.Subscription)
 		if err != nil {
 			return numbered{}, err
 		}

@@ -326,7 +326,7 @@ func (s *Server) testCodeScoring(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	sub, _, err := s.readSubscription(body, current)
+	sub, _, err := s.readSubscription(c.Request().Context(), body, current)
 	if err != nil {
 		return err
 	}

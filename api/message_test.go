@@ -82,8 +82,8 @@ func TestPreviewOfAMessageRefuses(t *testing.T) {
 	ping := `"event": {"type": "ping", "source": "s", "data": {}}`
 	for body, want := range map[string]carillon.Problem{
 		`{` + ping + `}`:                                                                              {Pointer: "/channel", Detail: "is required"},
-		`{"channel": "webhook", ` + ping + `}`:                                                        {Pointer: "/channel", Detail: "there are alert, pager"},
-		`{"channel": "smoke", ` + ping + `}`:                                                          {Pointer: "/channel", Detail: "there are alert, pager"},
+		`{"channel": "webhook", ` + ping + `}`:                                                        {Pointer: "/channel", Detail: "there are alert, email"},
+		`{"channel": "smoke", ` + ping + `}`:                                                          {Pointer: "/channel", Detail: "there are alert, email"},
 		`{"channel": "pager"}`:                                                                        {Pointer: "/event"},
 		`{"channel": "pager", "event_type": "pong"}`:                                                  {Pointer: "/event_type"},
 		`{"channel": "pager", "text": "x", ` + ping + `}`:                                             {Pointer: "/text"},

@@ -12,6 +12,7 @@ import (
 	"github.com/carillon-dev/carillon"
 	"github.com/carillon-dev/carillon/channels"
 	"github.com/carillon-dev/carillon/internal/dbtest"
+	"github.com/carillon-dev/carillon/internal/safehttp"
 )
 
 // pagers is a channel whose server and password may be set for the installation.
@@ -80,4 +81,35 @@ func mustSetting(t *testing.T, s interface {
 	kept, err := s.Setting(t.Context(), "pager")
 	require.NoError(t, err)
 	return kept
+}
+
+func TestASubscriptionIsSavedWhenTheInstallationHasWhatItLeavesOut(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, url string) {
+		b, s := stored(t, url)
+		b.deps.Channels = channels.NewRegistry(channels.Config{Policy: safehttp.Policy{}, Now: b.deps.Now, Settings: s})
+		create := call{
+			method: http.MethodPost, path: "/v1/subscriptions",
+			body: `{"name":"mails","event_types":["package.*"],"channel":"email","endpoint":{"to":"ann@example.com"}}`,
+		}
+		unsaved := create
+		unsaved.path += "/test"
+		for _, c := range []call{create, unsaved} {
+			p := b.problem(t, http.StatusUnprocessableEntity, c)
+			require.Len(t, p.Errors, 2)
+			require.Equal(t, "/endpoint/host", p.Errors[0].Pointer)
+			require.Contains(t, p.Errors[0].Detail, "the installation has no setting for the channel email")
+			require.Equal(t, "/endpoint/from", p.Errors[1].Pointer)
+		}
+
+		b.ok(t, http.StatusOK, call{method: http.MethodPut, path: "/v1/settings/email", body: `{"host":"smtp.example.com"}`})
+		p := b.problem(t, http.StatusUnprocessableEntity, create)
+		require.Len(t, p.Errors, 1)
+		require.Equal(t, "/endpoint/from", p.Errors[0].Pointer)
+		b.ok(t, http.StatusOK, call{
+			method: http.MethodPut, path: "/v1/settings/email", body: `{"host":"smtp.example.com","from":"bells@example.com"}`,
+		})
+		kept := b.ok(t, http.StatusCreated, create)
+		require.NotContains(t, string(kept), "smtp.example.com", "it takes what is set when it is sent")
+	})
 }

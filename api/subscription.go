@@ -129,7 +129,7 @@ func (s *Server) createSubscription(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	sub, shown, err := s.readSubscription(body, nil)
+	sub, shown, err := s.readSubscription(c.Request().Context(), body, nil)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func (s *Server) updateSubscription(c echo.Context, body func(carillon.Subscript
 		if err != nil {
 			return err
 		}
-		sub, shown, err := s.readSubscription(text, &current)
+		sub, shown, err := s.readSubscription(c.Request().Context(), text, &current)
 		if err != nil {
 			return err
 		}

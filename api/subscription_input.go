@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -23,7 +24,7 @@ const (
 // readSubscription makes a subscription of what was posted; current is the
 // stored one that it replaces, nil at creation. shown are secrets that were
 // made on the way.
-func (s *Server) readSubscription(body json.RawMessage, current *carillon.Subscription) (
+func (s *Server) readSubscription(ctx context.Context, body json.RawMessage, current *carillon.Subscription) (
 	sub carillon.Subscription, shown map[string]string, err error,
 ) {
 	f := readFields("", body)
@@ -48,7 +49,7 @@ func (s *Server) readSubscription(body json.RawMessage, current *carillon.Subscr
 	if err := readFormat(f, &sub); err != nil {
 		return sub, nil, err
 	}
-	if sub.Endpoint, shown, err = s.readEndpoint(f, &sub, current); err != nil {
+	if sub.Endpoint, shown, err = s.readEndpoint(ctx, f, &sub, current); err != nil {
 		return sub, nil, err
 	}
 	s.readGathering(f, &sub)
@@ -136,8 +137,9 @@ func readSchedule(r *fields) []carillon.Duration {
 	return schedule
 }
 
-// readEndpoint has the channel read its endpoint.
-func (s *Server) readEndpoint(f *fields, sub, current *carillon.Subscription) (
+// readEndpoint has the channel read its endpoint, which may leave to the
+// installation only what is set there.
+func (s *Server) readEndpoint(ctx context.Context, f *fields, sub, current *carillon.Subscription) (
 	kept carillon.Endpoint, shown map[string]string, err error,
 ) {
 	sub.Channel = f.required("channel", maxNameBytes)
@@ -159,6 +161,11 @@ func (s *Server) readEndpoint(f *fields, sub, current *carillon.Subscription) (
 	}
 	if kept, shown, err = sender.Prepare(withTimeout(f, sub, posted), stored); err != nil {
 		return kept, shown, f.include("endpoint", err)
+	}
+	if completer, ok := sender.(channels.Completer); ok {
+		if err := f.include("endpoint", completer.Complete(ctx, kept)); err != nil {
+			return nil, nil, err
+		}
 	}
 	if templated, ok := sender.(channels.Templated); ok {
 		err = templated.CheckTemplates(kept, sub.EventTypes)

@@ -46,7 +46,7 @@ func (s *Server) testUnsaved(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	sub, _, err := s.readSubscription(body, nil)
+	sub, _, err := s.readSubscription(c.Request().Context(), body, nil)
 	if err == nil {
 		err = carillon.ConfinementOf(c.Request().Context()).CheckAll(sub.Scope)
 	}

@@ -6,9 +6,10 @@
 // Standard input begins with one line of JSON: {"cert", "key"} in PEM, "secure"
 // for TLS from the start (else STARTTLS, and nothing before it), "user" and
 // "password" of the login it asks for, "refuse" with the reply to a recipient,
-// such as {"bob@example.com": [550, "no such user"]}. It prints one line
-// {"port": n}, and then one for each mail: its envelope, headers and parts. It
-// ends with its input.
+// such as {"bob@example.com": [550, "no such user"]}, and "later" with that of
+// the first time only, such as {"ann@example.com": [451, "greylisted"]}. It
+// prints one line {"port": n}, and then one for each mail: its envelope, headers
+// and parts. It ends with its input.
 
 import { createInterface } from "node:readline";
 import { simpleParser } from "mailparser";
@@ -24,7 +25,7 @@ function reply([code, text]) {
   return Object.assign(new Error(text), { responseCode: code });
 }
 
-function start({ cert, key, secure = false, user, password, refuse = {} }) {
+function start({ cert, key, secure = false, user, password, refuse = {}, later = {} }) {
   const server = new SMTPServer({
     cert,
     key,
@@ -37,7 +38,9 @@ function start({ cert, key, secure = false, user, password, refuse = {} }) {
       done(right ? null : reply([535, "wrong user or password"]), { user });
     },
     onRcptTo({ address }, session, done) {
-      done(refuse[address] && reply(refuse[address]));
+      const no = later[address] ?? refuse[address];
+      delete later[address];
+      done(no && reply(no));
     },
     async onData(stream, session, done) {
       const mail = await simpleParser(stream, { skipHtmlToText: true, skipTextToHtml: true });

@@ -135,9 +135,20 @@ type Attempt struct {
 	// know at the next attempt, such as who got the message already: JSON of at
 	// most [MaxProgressBytes], without secrets.
 	Progress json.RawMessage `json:"progress,omitempty"`
+	// Partial says that some recipients of a message have it, and what is left is
+	// the others' own trouble: the endpoint is well.
+	Partial bool `json:"partial,omitempty"`
 	// NotTaken are, of a batch that was delivered, the ids of the events that the
 	// receiver says failed. Its sender sets it; it is recorded elsewhere.
 	NotTaken []string `json:"-"`
+}
+
+// Tells is the outcome that the endpoint's health learns from the attempt.
+func (a *Attempt) Tells() Outcome {
+	if a.Partial && a.Outcome == OutcomeRetry {
+		return OutcomeDelivered
+	}
+	return a.Outcome
 }
 
 // Request is what was sent, without secrets.

@@ -89,7 +89,8 @@ func (a *Activities) attemptAt(
 	}
 	sender, ok := a.channels[sub.Channel]
 	if !ok {
-		return a.untried(carillon.OutcomeReject, fmt.Sprintf("there is no channel %q", sub.Channel))
+		// A newer API saved it: another worker, or this one after its upgrade, has it.
+		return a.away(fmt.Sprintf("this worker knows no channel %q", sub.Channel))
 	}
 	place, after := a.bulkheads.enter(ctx, sub.ID)
 	if place == nil {

@@ -97,10 +97,12 @@ func (t *troubles) refresh(ctx context.Context, now time.Time, read func(context
 func (a *Activities) learn(ctx context.Context, health map[string]carillon.Health, last map[string]failure) {
 	for id, h := range health {
 		a.troubles.set(id, h)
-		a.tell(ctx, id, h, last[id])
 		if h.Failures >= carillon.BreakerThreshold && !h.Open() {
 			a.open(ctx, id)
 		}
+	}
+	for id, h := range health { // which may have to wait for Temporal
+		a.tell(ctx, id, h, last[id])
 	}
 }
 
@@ -172,7 +174,9 @@ func (a *Activities) Probed(ctx context.Context, in ProbedInput) error {
 		a.troubles.set(in.SubscriptionID, h)
 		a.meter.Breaker(h.State())
 		a.log.InfoContext(ctx, "the breaker of an endpoint closed", "subscription", in.SubscriptionID, "half", in.Half)
-		if sub, err := a.store.Subscription(ctx, in.SubscriptionID); err == nil && in.Close {
+	}
+	if in.Close { // also when it was closed by a try before, which may not have told
+		if sub, err := a.store.Subscription(ctx, in.SubscriptionID); err == nil {
 			a.tell(ctx, sub.ID, sub.Health, failure{}) // else the next delivery does it
 		}
 	}

@@ -91,6 +91,9 @@ func (a *Activities) Send(ctx context.Context, in SendInput) (out SendResult, _ 
 		}
 		attempt := sender.Attempt(ctx, a.message(sub, try, fitting...))
 		out.NotTaken = attempt.NotTaken
+		if attempt.Partial && attempt.Outcome == carillon.OutcomeRetry && in.Summed {
+			attempt.Outcome = carillon.OutcomeReject // those who have the sum must not get it again
+		}
 		return attempt
 	})
 	return out, nil

@@ -117,7 +117,7 @@ func (a *Activities) alertOwn(ctx context.Context, eventType, key, subscription 
 	if err != nil {
 		return fmt.Errorf("write the message of %s: %w", eventType, err)
 	}
-	alert := message.Alert(event, at)
+	alert := message.Alert(event, a.now()) // of now: inboxes are in the order of arrival
 	alert.SubscriptionID = subscription
 	return a.store.AddAlert(ctx, alert)
 }

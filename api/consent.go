@@ -14,6 +14,10 @@ func (s *Server) consented(ctx context.Context, sub *carillon.Subscription) erro
 	if !ok {
 		return nil
 	}
+	// Nothing is sent for who may not save it.
+	if err := carillon.ConfinementOf(ctx).CheckAll(sub.Scope); err != nil {
+		return err
+	}
 	endpoint, err := asking.Consent(ctx, sub.Endpoint)
 	if err == nil {
 		sub.Endpoint = endpoint

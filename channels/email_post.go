@@ -154,6 +154,7 @@ func (p *post) unfinished(ctx context.Context, a *carillon.Attempt, timeout time
 	if why := interrupted(ctx, timeout); why != "" && p.cut {
 		a.Outcome, a.Error = carillon.OutcomeRetry, why
 	}
+	a.Partial = len(p.progress.Sent) > 0 && !p.cut && p.code != 0
 	if len(p.open) < len(p.recipients) {
 		a.Error = counted(len(p.open), len(p.recipients), "left to be told") + a.Error
 	}

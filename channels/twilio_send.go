@@ -112,7 +112,11 @@ func (p twilioProgress) settle(a *carillon.Attempt, numbers []string, failed *ca
 	default:
 		a.Outcome, a.Error = carillon.OutcomeDelivered, ""
 	}
-	if len(p.Accepted)+len(p.Refused) > 0 {
+	a.Partial = failed != nil && failed.Response != nil && len(p.Accepted) > 0
+	if a.Outcome == carillon.OutcomeReject {
+		p.Refused = map[string]int{} // somebody who sends it again wants them tried
+	}
+	if a.Outcome != carillon.OutcomeDelivered && len(p.Accepted)+len(p.Refused) > 0 {
 		a.Progress = written(p).Body
 	}
 }

@@ -17,4 +17,5 @@ CREATE TABLE alerts (
 );
 CREATE UNIQUE INDEX alerts_once ON alerts (owner, event_id, subscription_id);
 CREATE INDEX alerts_by_owner ON alerts (owner, id);
+CREATE INDEX alerts_by_time ON alerts (owner, at, id);
 CREATE INDEX alerts_unread ON alerts (owner, id) WHERE read_at = 0;

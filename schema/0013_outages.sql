@@ -18,4 +18,4 @@ CREATE TABLE brakes (
 
 -- Workers read all of it once a second.
 DROP INDEX subscriptions_in_trouble;
-CREATE INDEX subscriptions_in_trouble ON subscriptions (id) WHERE failures > 0 OR told_since > 0;
+CREATE INDEX subscriptions_in_trouble ON subscriptions (id) WHERE failures > 0 OR (told_since > 0 AND state = 'enabled');

@@ -16,14 +16,17 @@ import (
 
 const (
 	// takeMessage counts one more message of a minute, unless there were enough,
-	// or others wait to be summed up. The last condition lets SQLite take the
-	// partial index.
+	// or others wait to be summed up: those of a sum that failed wait apart. Time
+	// never goes back, as by another process's clock. Two of the conditions let
+	// SQLite take the partial index.
 	takeMessage = `INSERT INTO brakes (subscription_id, minute, sent)
 		SELECT CAST(? AS TEXT), CAST(? AS BIGINT), 1 WHERE NOT EXISTS (SELECT 1 FROM deliveries
-			WHERE subscription_id = ? AND workflow_id = ? AND state IN ('pending', 'retrying') AND state <> 'succeeded')
+			WHERE subscription_id = ? AND workflow_id = ? AND state IN ('pending', 'retrying') AND state <> 'succeeded'
+				AND state = 'pending')
 		ON CONFLICT (subscription_id) DO UPDATE SET
-			sent = CASE WHEN brakes.minute = excluded.minute THEN brakes.sent + 1 ELSE 1 END, minute = excluded.minute
-			WHERE brakes.minute <> excluded.minute OR brakes.sent < ?
+			sent = CASE WHEN excluded.minute > brakes.minute THEN 1 ELSE brakes.sent + 1 END,
+			minute = CASE WHEN excluded.minute > brakes.minute THEN excluded.minute ELSE brakes.minute END
+			WHERE excluded.minute > brakes.minute OR brakes.sent < ?
 		RETURNING sent`
 
 	deleteBrake = `DELETE FROM brakes WHERE subscription_id = ?`

@@ -41,6 +41,15 @@ func TestWhatIsBeyondAMinutesMessagesIsGathered(t *testing.T) {
 		})
 		require.NoError(t, err)
 		require.True(t, message(t, s, "evt_6", noon.Add(time.Minute)), "a new minute, and nobody waits")
+		for n, alone := range []bool{true, true, false} {
+			require.Equal(t, alone, message(t, s, "evt_back_"+strconv.Itoa(n), noon), "another clock is late: the minute goes on")
+		}
+		// A sum that failed waits for its schedule: the newer ones do not.
+		failed := settled("evt_back_2", carillon.Retrying, 1)
+		failed.Progress = []byte(`{"sent":[0]}`)
+		_, err = s.Settle(t.Context(), gatherRun, []carillon.Delivery{failed})
+		require.NoError(t, err)
+		require.True(t, message(t, s, "evt_7", noon.Add(2*time.Minute)))
 	})
 }
 

@@ -23,13 +23,13 @@ const (
 	// history has the newest attempt becomes the row's.
 	settleFinish = `) UPDATE deliveries SET state = incoming.state, attempts = incoming.attempts, status = incoming.status,
 		error = incoming.error, duration = incoming.duration, next_at = incoming.next_at,
-		first_failed_at = incoming.first_failed_at, updated_at = incoming.updated_at, owner_run = CAST(? AS TEXT)
+		first_failed_at = incoming.first_failed_at, updated_at = incoming.updated_at, progress = incoming.progress, owner_run = CAST(? AS TEXT)
 		FROM incoming
 		WHERE deliveries.event_id = incoming.event_id AND deliveries.subscription_id = incoming.subscription_id
 			AND deliveries.workflow_id = ?
 			AND (deliveries.state IN ('pending', 'retrying') OR deliveries.state = 'canceled' AND incoming.state = 'succeeded')`
 
-	gatherAgain = `UPDATE deliveries SET state = 'pending', workflow_id = ?, attempts = 0, error = '', first_failed_at = 0,
+	gatherAgain = `UPDATE deliveries SET state = 'pending', workflow_id = ?, attempts = 0, error = '', first_failed_at = 0, progress = '',
 		next_at = 0, updated_at = ?`
 
 	cancelGathered = `UPDATE deliveries SET state = 'canceled', error = 'canceled', next_at = 0, updated_at = ?

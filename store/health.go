@@ -20,7 +20,8 @@ const (
 	forgetHealth  = `failures = 0, failing_since = 0, open_since = 0, probe_at = 0`
 
 	// The condition is that of the index.
-	inTrouble        = `SELECT id, ` + healthColumns + ` FROM subscriptions WHERE failures > 0 OR told_since > 0 ORDER BY id`
+	inTrouble = `SELECT id, ` + healthColumns + ` FROM subscriptions
+		WHERE failures > 0 OR (told_since > 0 AND state = 'enabled') ORDER BY id`
 	tellOutage       = `UPDATE subscriptions SET told_since = ? WHERE id = ? AND told_since = 0`
 	endOutage        = `UPDATE subscriptions SET told_since = 0 WHERE id = ? AND told_since = ?`
 	countEnabled     = `SELECT COUNT(*) FROM subscriptions`

@@ -392,8 +392,11 @@ func (b *batch) row(dl *shared) activities.Row {
 	row.Error = a.Error
 	if a.Outcome.Tried() {
 		row.Attempts, row.DurationMS = 1, a.DurationMS
-		if !dl.broken {
-			row.Outcome = a.Outcome
+		if !dl.broken && !carillon.IsOwn(b.publications[dl.event].Event.Type) {
+			row.Outcome = a.Tells()
+		}
+		if a.Outcome != carillon.OutcomeDelivered {
+			row.Progress = a.Progress
 		}
 	}
 	if a.Response != nil {

@@ -163,11 +163,14 @@ func (d *dispatch) settle(ctx workflow.Context, dl *delivery, a carillon.Attempt
 		dl.throttles++
 	default:
 		dl.attempts++
-		if a.Progress != nil || a.Outcome == carillon.OutcomeDelivered {
+		switch {
+		case a.Outcome == carillon.OutcomeDelivered:
+			dl.progress = nil // a redelivery is for all again
+		case a.Progress != nil:
 			dl.progress = a.Progress
 		}
-		if err == nil { // else it says nothing of the endpoint
-			dl.outcome = a.Outcome
+		if err == nil && !carillon.IsOwn(d.eventType) { // else it says nothing of the endpoint
+			dl.outcome = a.Tells()
 		}
 		dl.durationMS, dl.status = a.DurationMS, 0
 		if a.Response != nil {
@@ -206,8 +209,8 @@ func (d *dispatch) settleAttempt(ctx workflow.Context, dl *delivery, a carillon.
 	case a.Outcome == carillon.OutcomeRetry && dl.attempts <= len(dl.Delays):
 		d.retryLater(ctx, dl, time.Duration(a.RetryAfter))
 		return
-	case a.Outcome == carillon.OutcomeReject:
-		dl.state = carillon.Failed
+	case a.Outcome == carillon.OutcomeReject, a.Outcome == carillon.OutcomeRetry && a.Partial:
+		dl.state = carillon.Failed // of the endpoint it says nothing, or that it is well
 		return
 	case refused, a.Outcome == carillon.OutcomeRetry && dl.Holds:
 		dl.state, dl.givenUp = carillon.Held, true

@@ -29,11 +29,12 @@ func outgoing(cfg config.Config, temporal string) (safehttp.Policy, error) {
 }
 
 // ownAddresses are where this Carillon, its database and its Temporal listen.
-// The public URL is not among them: behind a proxy, receivers can share it.
+// The public URL is not among them, nor is Temporal Web at a usual port: behind
+// a proxy, receivers can share it.
 func ownAddresses(cfg config.Config, temporal string) []string {
 	own := []string{cfg.HTTPAddr, cfg.PprofAddr, temporal}
-	if web, err := url.Parse(cfg.TemporalWebURL); err == nil && web.Host != "" {
-		own = append(own, withPort(web.Host, map[string]string{"http": "80", "https": "443"}[web.Scheme]))
+	if web, err := url.Parse(cfg.TemporalWebURL); err == nil && web.Port() != "" && web.Port() != "80" && web.Port() != "443" {
+		own = append(own, web.Host)
 	}
 	if text := cfg.DatabaseURL.Reveal(); !onSQLite(cfg) {
 		if database, err := url.Parse(text); err == nil {

@@ -123,7 +123,10 @@ func (r *Reader) input(ctx context.Context, run carillon.Run) (input runInput, e
 	}
 	attrs := first.GetWorkflowExecutionStartedEventAttributes()
 	if err := r.converter.FromPayloads(attrs.GetInput(), &input); err != nil {
-		return input, fmt.Errorf("read input of run %s: %w", run.WorkflowID, err)
+		// Another process may have the key that it is sealed with.
+		return input, &carillon.Error{
+			Code: carillon.CodeUnavailable, Message: "the run " + run.WorkflowID + " cannot be read: it may be sealed with a key that is not here", Err: err,
+		}
 	}
 	return input, nil
 }

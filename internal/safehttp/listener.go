@@ -13,6 +13,8 @@ import (
 const (
 	// ownAge is for how long the addresses of a listener's name count.
 	ownAge = time.Minute
+	// ownAgain is when one that was not found is looked for again.
+	ownAgain = 10 * time.Second
 	// ownTimeout bounds a look at them.
 	ownTimeout = 2 * time.Second
 )
@@ -29,9 +31,10 @@ type Listeners struct {
 type listener struct {
 	host string // empty for all addresses of this machine
 
-	mu    sync.Mutex
-	addrs []netip.Addr
-	until time.Time
+	mu     sync.Mutex
+	addrs  []netip.Addr
+	until  time.Time
+	looked bool
 }
 
 // NewListeners makes Listeners of addresses such as "127.0.0.1:8080", ":8080"
@@ -72,13 +75,28 @@ func (l *Listeners) has(ctx context.Context, target netip.AddrPort) bool {
 // was known last.
 func (l *listener) addresses(ctx context.Context) []netip.Addr {
 	l.mu.Lock()
+	now := time.Now()
+	if !now.After(l.until) {
+		defer l.mu.Unlock()
+		return l.addrs
+	}
+	// One looks, and once it was looked for the others go on with what is known:
+	// a name that cannot be found must not hold up every connection.
+	l.until = now.Add(ownAgain)
+	wait := !l.looked
+	l.looked = true
+	if !wait {
+		l.mu.Unlock()
+	}
+	ctx, cancel := context.WithTimeout(ctx, ownTimeout)
+	defer cancel()
+	addrs := lookupOwn(ctx, l.host)
+	if !wait {
+		l.mu.Lock()
+	}
 	defer l.mu.Unlock()
-	if now := time.Now(); now.After(l.until) {
-		ctx, cancel := context.WithTimeout(ctx, ownTimeout)
-		defer cancel()
-		if addrs := lookupOwn(ctx, l.host); len(addrs) > 0 {
-			l.addrs, l.until = addrs, now.Add(ownAge)
-		}
+	if len(addrs) > 0 {
+		l.addrs, l.until = addrs, now.Add(ownAge)
 	}
 	return l.addrs
 }

@@ -113,7 +113,7 @@ func (a *Activities) alertOwn(ctx context.Context, eventType, key, subscription 
 	if err != nil {
 		return err
 	}
-	message, err := messages.Write(event, messages.Overrides{})
+	message, err := messages.Write(event, messages.Overrides{}) //nolint:contextcheck // templates end by their own limits
 	if err != nil {
 		return fmt.Errorf("write the message of %s: %w", eventType, err)
 	}

@@ -62,7 +62,7 @@ func (s *Server) streamAlerts(c echo.Context) error {
 		wrote, err := stream.look(c)
 		if err != nil {
 			// The status is sent: the client asks again, from its last alert on.
-			return nil //nolint:nilerr // as above
+			return nil
 		}
 		switch {
 		case wrote:

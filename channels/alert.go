@@ -64,7 +64,7 @@ func (a *alert) Attempt(ctx context.Context, m Message) carillon.Attempt {
 			result.Outcome, result.Error = carillon.OutcomeReject, "the stored endpoint cannot be read"
 			return
 		}
-		text, err := told(m, endpoint.Message)
+		text, err := told(m, endpoint.Message) //nolint:contextcheck // templates end by their own limits
 		if err != nil {
 			result.Outcome, result.Error = carillon.OutcomeReject, "the message cannot be written: "+err.Error()
 			return

@@ -32,7 +32,7 @@ type mailContent struct {
 // content writes the mail's parts. The error is for people: it can never be
 // written for this event, unless ctx has ended.
 func (e *email) content(ctx context.Context, m Message, endpoint emailEndpoint) (mailContent, error) {
-	message, err := told(m, endpoint.Message)
+	message, err := told(m, endpoint.Message) //nolint:contextcheck // templates end by their own limits
 	if err != nil {
 		return mailContent{}, errors.New("the message cannot be written: " + err.Error())
 	}

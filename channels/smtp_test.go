@@ -100,7 +100,8 @@ func (s *mailServer) serve(conn net.Conn) {
 	if session.reply("connect", "220 mail.example.com ESMTP") != nil {
 		return
 	}
-	for session.step() == nil {
+	for err := error(nil); err == nil; {
+		err = session.step()
 	}
 }
 

@@ -2,6 +2,7 @@ package channels_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -29,9 +30,7 @@ func asked(t *testing.T, requests *atomic.Int32, header http.Header) string {
 			if origin := r.Header.Get("WebHook-Request-Origin"); origin != "bells.example.com" {
 				t.Errorf("asked by %q", origin)
 			}
-			for name, values := range header {
-				w.Header()[name] = values
-			}
+			maps.Copy(w.Header(), header)
 			w.WriteHeader(http.StatusMethodNotAllowed) // says nothing
 			return
 		}

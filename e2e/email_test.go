@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -95,6 +96,7 @@ func privateKey(t *testing.T, of tls.Certificate) string {
 	return encoded("PRIVATE KEY", der)
 }
 
+//nolint:tparallel // the subtests come one after the other: they read the mails of one server
 func TestMailsArriveAndThoseThatAreRefusedAreTold(t *testing.T) {
 	t.Parallel()
 	port, ca, next := mailServer(t, map[string]any{
@@ -110,9 +112,7 @@ func TestMailsArriveAndThoseThatAreRefusedAreTold(t *testing.T) {
 			"from": "Carillon <bells@example.com>", "to": "ann@example.com; eve@example.com",
 			"message": map[string]string{"title": "${data.package} ${data.version} is there"},
 		}
-		for name, value := range changes {
-			fields[name] = value
-		}
+		maps.Copy(fields, changes)
 		posted, err := json.Marshal(fields)
 		require.NoError(t, err)
 		return posted

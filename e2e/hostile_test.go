@@ -61,7 +61,11 @@ func hostile(t *testing.T) string {
 		}
 	})
 	mux.HandleFunc("/endless", func(w http.ResponseWriter, r *http.Request) {
-		for text := strings.Repeat("x", 64<<10); r.Context().Err() == nil && flushed(w, text); {
+		text := strings.Repeat("x", 64<<10)
+		for r.Context().Err() == nil {
+			if !flushed(w, text) {
+				return
+			}
 		}
 	})
 	mux.HandleFunc("/drip", func(w http.ResponseWriter, r *http.Request) {

@@ -119,7 +119,10 @@ func TestAMessageTellsWhatHappenedToWhatWhereAndHowBad(t *testing.T) {
 
 func TestTheSameEventIsToldInTheSameWords(t *testing.T) {
 	t.Parallel()
-	eachRandom(t, func(e carillon.Event) { require.Equal(t, write(t, e), write(t, e)) })
+	eachRandom(t, func(e carillon.Event) {
+		again := write(t, e)
+		require.Equal(t, write(t, e), again)
+	})
 }
 
 // Whatever the fields of an event hold, there is a message that says what it

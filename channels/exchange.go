@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -185,7 +186,11 @@ func answer(resp *http.Response, s scrub) *carillon.Response {
 // urlSecrets lists the parts of a URL that may be secret.
 func urlSecrets(u *url.URL) []string {
 	parts := []string{u.RequestURI(), u.EscapedPath(), u.Path, u.RawQuery}
-	for _, values := range u.Query() {
+	for name, values := range u.Query() {
+		// What has no value is one itself, and an opaque name is masked as well.
+		if len(name) >= minQuerySecret && (slices.Contains(values, "") || opaque(name)) {
+			parts = append(parts, name)
+		}
 		for _, v := range values {
 			if len(v) >= minQuerySecret {
 				parts = append(parts, v)

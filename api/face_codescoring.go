@@ -330,14 +330,13 @@ func (s *Server) testCodeScoring(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.consented(c.Request().Context(), &sub); err != nil {
+	if current != nil { // which the object has no word for
+		sub.Scope = current.Scope
+	}
+	if err := carillon.ConfinementOf(c.Request().Context()).CheckAll(sub.Scope); err != nil {
 		return err
 	}
-	scope := sub.Scope
-	if current != nil { // which the object has no word for
-		scope = current.Scope
-	}
-	if err := carillon.ConfinementOf(c.Request().Context()).CheckAll(scope); err != nil {
+	if err := s.consented(c.Request().Context(), &sub); err != nil {
 		return err
 	}
 	attempt, err := s.probe(c, sub)

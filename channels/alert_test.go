@@ -13,13 +13,17 @@ import (
 	"github.com/carillon-dev/carillon/channels"
 )
 
-// inbox keeps alerts, or fails.
+// inbox keeps alerts, or fails, or hangs.
 type inbox struct {
 	alerts []carillon.Alert
 	err    error
+	hangs  bool
 }
 
 func (i *inbox) AddAlert(ctx context.Context, a carillon.Alert) error {
+	if i.hangs {
+		<-ctx.Done()
+	}
 	if i.err == nil && ctx.Err() == nil {
 		i.alerts = append(i.alerts, a)
 	}

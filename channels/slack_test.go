@@ -82,8 +82,8 @@ func slackSender(t *testing.T, c channels.Config) channels.Sender {
 	return sender
 }
 
-func TestSlackConforms(t *testing.T) {
-	t.Parallel()
+func slackConforms() map[string]conformance {
+	all := map[string]conformance{}
 	for _, way := range []struct {
 		name, path string
 		endpoint   func(address string) map[string]any
@@ -107,22 +107,20 @@ func TestSlackConforms(t *testing.T) {
 			secrets:  []string{slackWebhook, "markedwebhooksecret", "B0MARKED"},
 		},
 	} {
-		t.Run(way.name, func(t *testing.T) {
-			t.Parallel()
-			conformance{want: way.want, secrets: way.secrets, setup: func(t *testing.T, b behaviour) (channels.Sender, json.RawMessage) {
-				t.Helper()
-				policy, address := slackSide(t, b, way.path)
-				endpoint := way.endpoint(address)
-				endpoint["timeout"] = "30s"
-				if b == hangs {
-					endpoint["timeout"] = "200ms"
-				}
-				posted, err := json.Marshal(endpoint)
-				require.NoError(t, err)
-				return slackSender(t, channels.Config{Policy: policy, Threads: &memory{}}), posted
-			}}.run(t)
-		})
+		all[way.name] = conformance{want: way.want, secrets: way.secrets, setup: func(t *testing.T, b behaviour) (channels.Sender, json.RawMessage) {
+			t.Helper()
+			policy, address := slackSide(t, b, way.path)
+			endpoint := way.endpoint(address)
+			endpoint["timeout"] = "30s"
+			if b == hangs {
+				endpoint["timeout"] = "200ms"
+			}
+			posted, err := json.Marshal(endpoint)
+			require.NoError(t, err)
+			return slackSender(t, channels.Config{Policy: policy, Threads: &memory{}}), posted
+		}}
 	}
+	return all
 }
 
 // slackSide starts what behaves so, and returns its address.

@@ -104,10 +104,11 @@ func prepared(t *testing.T, w *webhook, posted string, stored carillon.Endpoint)
 
 func TestAReceiverThatEchoesAPieceOfItsURLRevealsNothing(t *testing.T) {
 	t.Parallel()
-	u, err := url.Parse("https://h.example.com/services/S3cretS3cretS3cret/%53%33cretS3cretX?token=marked-token&bare-token")
+	u, err := url.Parse("https://h.example.com/services/S3cretS3cretS3cret/%53%33cretS3cretX?token=marked-token&S3cretBareS3cret&S3cretNameS3cret=1")
 	require.NoError(t, err)
 	s := newScrub(urlSecrets(u)...)
-	require.Equal(t, "no_team •••• •••• •••• •••• •••• token", s.text("no_team S3cretS3cretS3cret %53%33cretS3cretX S3cretS3cretX marked-token bare-token token"))
+	require.Equal(t, "no_team token •••• •••• •••• •••• •••• ••••",
+		s.text("no_team token S3cretS3cretS3cret %53%33cretS3cretX S3cretS3cretX marked-token S3cretBareS3cret S3cretNameS3cret"))
 }
 
 func TestAURLOfADescribedChannelIsMaskedAsAWebhooks(t *testing.T) {

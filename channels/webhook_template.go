@@ -1,12 +1,14 @@
 package channels
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/http/httpguts"
 
@@ -51,6 +53,7 @@ func wrongTemplate(f form, path string, err error) {
 	}
 	for _, p := range found.Problems {
 		p.Pointer = f.pointer + "/" + path
+		p.Detail = unnamed(p.Detail)
 		*f.problems = append(*f.problems, p)
 	}
 }
@@ -76,7 +79,8 @@ func (w *webhook) CheckTemplates(e carillon.Endpoint, eventTypes []string) error
 }
 
 // templateProblems compiles the endpoint's templates. What is wrong in a header
-// is not repeated: a secret with ${ in it would be.
+// is not repeated: a secret with ${ in it would be. Of a URL, what looks like one
+// is not.
 func (e webhookEndpoint) templateProblems(eventTypes []string) ([]carillon.Problem, error) {
 	templates, err := conditions.LoadTemplates()
 	if err != nil {
@@ -93,9 +97,7 @@ func (e webhookEndpoint) templateProblems(eventTypes []string) ([]carillon.Probl
 		}
 		for _, p := range found.Problems {
 			p.Pointer = pointer
-			if detail != "" {
-				p.Detail = detail
-			}
+			p.Detail = cmp.Or(detail, unnamed(p.Detail))
 			problems = append(problems, p)
 		}
 		return nil
@@ -111,14 +113,23 @@ func (e webhookEndpoint) templateProblems(eventTypes []string) ([]carillon.Probl
 			continue
 		}
 		_, err := templates.Compile(headerTemplate(e.Headers[name]), eventTypes)
-		if err := add("/endpoint/headers/"+escape(name), err, headerProblem); err != nil {
+		if err := add("/endpoint/headers/"+escape(name), err, templateProblem); err != nil {
 			return nil, err
 		}
 	}
 	return problems, nil
 }
 
-const headerProblem = "the ${…} here does not compile for the event types; a literal ${ is written $${"
+const templateProblem = "the ${…} here does not compile for the event types; a literal ${ is written $${"
+
+// unnamed is what is wrong in a URL, unless it repeats what looks like a secret.
+func unnamed(detail string) string {
+	between := func(r rune) bool { return r != '_' && !unicode.IsLetter(r) && !unicode.IsDigit(r) }
+	if slices.ContainsFunc(strings.FieldsFunc(detail, between), opaque) {
+		return templateProblem
+	}
+	return detail
+}
 
 func headerTemplate(value string) conditions.Source {
 	return conditions.Source{Text: value, Mode: conditions.Header}

@@ -61,6 +61,7 @@ func TestTemplatesOfAnEndpointAreCheckedWhenSaved(t *testing.T) {
 	for endpoint, want := range map[string]string{
 		`{"url":"https://${actor}.example.com/"}`:                              "/endpoint/url",
 		`{"url":"https://h.example.com/${actr}"}`:                              "/endpoint/url",
+		`{"url":"https://h.example.com/${marked0Xq7Zt9Lm2Vw4Kd8}"}`:            "/endpoint/url",
 		`{"url":"https://h.example.com/${actor"}`:                              "/endpoint/url",
 		`{"url":"https://h.example.com/${actor}#x"}`:                           "/endpoint/url",
 		`{"url":"https://u:p@h.example.com/${actor}"}`:                         "/endpoint/url",

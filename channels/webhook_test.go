@@ -59,9 +59,8 @@ func serve(t *testing.T) (*receiver.Receiver, string) {
 	return r, server(t, r, (*httptest.Server).Start)
 }
 
-func TestWebhookConforms(t *testing.T) {
-	t.Parallel()
-	conformance{
+func webhookConforms() conformance {
+	return conformance{
 		setup:  setupWebhook,
 		format: "standard",
 		secrets: []string{
@@ -69,7 +68,7 @@ func TestWebhookConforms(t *testing.T) {
 			base64.StdEncoding.EncodeToString([]byte("user:marked-password")), "marked-header-1234",
 		},
 		hidden: []string{"marked-path/hook", "marked-query"},
-	}.run(t)
+	}
 }
 
 func setupWebhook(t *testing.T, b behaviour) (channels.Sender, json.RawMessage) {

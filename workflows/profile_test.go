@@ -104,3 +104,30 @@ func TestARedeliveryAsSentIsBoundToItsPayload(t *testing.T) {
 		require.Equal(t, []string{sha, sha}, s.payloads, "first tries and retries")
 	}
 }
+
+func TestWhatSomeRecipientsHaveSaysWellOfTheEndpointAndIsHandedOn(t *testing.T) {
+	t.Parallel()
+	some := carillon.Attempt{Outcome: carillon.OutcomeRetry, Partial: true, Progress: []byte(`{"sent":["a"]}`), Error: "1 of 2 left to be told"}
+	broken := failing() // which knows nothing of what was made
+	for name, tt := range map[string]struct {
+		replies  []carillon.Attempt
+		want     workflows.DispatchResult
+		progress []string
+	}{
+		"until all have it":                {[]carillon.Attempt{some, broken, delivered()}, workflows.DispatchResult{Succeeded: 1}, []string{"", `{"sent":["a"]}`, `{"sent":["a"]}`}},
+		"or fails, which disables nothing": {[]carillon.Attempt{some}, workflows.DispatchResult{Failed: 1}, []string{"", `{"sent":["a"]}`, `{"sent":["a"]}`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			route := plans("sub_a")
+			route.Plans[0].Delays = route.Plans[0].Delays[:2]
+			s := &scripted{route: route, replies: map[string][]carillon.Attempt{"sub_a": tt.replies}}
+			env := newRun(t, s)
+			env.ExecuteWorkflow(workflows.DispatchType, input())
+			require.Equal(t, tt.want, result(t, env))
+			require.Empty(t, s.disables)
+			require.Equal(t, tt.progress, s.progress)
+			require.Equal(t, tt.want.Failed == 1, s.last()["sub_a"].Progress != nil, "a redelivery of what failed is for the others alone")
+		})
+	}
+}

@@ -65,6 +65,8 @@ type scripted struct {
 	attempts []tried
 	// payloads are those that attempts were bound to.
 	payloads []string
+	// progress is what they were told was made before.
+	progress []string
 	records  []activities.RecordInput
 	disables []activities.DisableInput
 	regular  map[string]int
@@ -134,6 +136,7 @@ func (s *scripted) Attempt(ctx context.Context, in activities.AttemptInput) (car
 		return carillon.Attempt{}, err
 	}
 	s.payloads = append(s.payloads, in.PayloadSHA256)
+	s.progress = append(s.progress, string(in.Progress))
 	s.attempts = append(s.attempts, tried{
 		Subscription: in.SubscriptionID, Number: in.Number, After: s.now().Sub(start),
 		Local: activity.GetInfo(ctx).IsLocalActivity, HasEvent: in.Publication != nil,

@@ -148,6 +148,9 @@ func TestWebhookTrustsItsAuthorityAlone(t *testing.T) {
 	} {
 		a := attempt(t, sender, posted(t, url, identity))
 		require.Equal(t, carillon.OutcomeRetry, a.Outcome)
+		if identity["certificate"] == stranger && a.Error == "connection closed without an answer" {
+			continue // with TLS 1.3 the refusal follows the handshake, and its connection can be gone before it is read
+		}
 		require.Equal(t, want, a.Error)
 	}
 	require.Empty(t, g.seen)

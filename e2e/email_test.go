@@ -96,7 +96,6 @@ func privateKey(t *testing.T, of tls.Certificate) string {
 	return encoded("PRIVATE KEY", der)
 }
 
-//nolint:tparallel // the subtests come one after the other: they read the mails of one server
 func TestMailsArriveAndThoseThatAreRefusedAreTold(t *testing.T) {
 	t.Parallel()
 	port, ca, next := mailServer(t, map[string]any{

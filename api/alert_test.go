@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -176,4 +177,12 @@ func TestAlertsAreStreamedAndTheStreamIsTakenUpAgain(t *testing.T) {
 		method: http.MethodGet, path: "/v1/alerts/stream", header: map[string]string{"Last-Event-ID": "7"},
 	})
 	require.Contains(t, p.Detail, "Last-Event-ID must be the id of an alert")
+}
+
+func TestAServerOfHealthAloneStopsAsOthersDo(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = NewHealth(nil, nil, slog.New(slog.DiscardHandler), time.Now).HTTP()
+	server.Start()
+	require.NoError(t, server.Config.Shutdown(t.Context()))
 }

@@ -11,7 +11,7 @@ import (
 // NewHealth makes a server of /livez, /readyz and, unless metrics is nil,
 // /metrics, for a process that answers no API.
 func NewHealth(checks []Check, metrics http.Handler, log *slog.Logger, now func() time.Time) *Server {
-	s := &Server{deps: Deps{Checks: checks, Metrics: metrics, Log: log, Now: now}}
+	s := &Server{deps: Deps{Checks: checks, Metrics: metrics, Log: log, Now: now}, stopping: make(chan struct{})}
 	s.ready.Store(true)
 	s.echo = echo.New()
 	s.echo.HideBanner, s.echo.HidePort = true, true

@@ -96,6 +96,12 @@ func TestNoMailServerInsideIsReachedHoweverItIsWritten(t *testing.T) {
 	accepted := i.publish(added("1"))
 	for address, id := range subscribed {
 		delivery := i.awaitDelivery(accepted.ID, id, carillon.Failed)
+		i.eventually("its attempt is in the history", func() bool {
+			var err error
+			delivery, err = i.client.Delivery(t.Context(), accepted.ID, id)
+			require.NoError(t, err)
+			return len(delivery.Attempts) > 0
+		})
 		require.Equal(t, []carillon.Outcome{"reject"}, outcomes(delivery), address)
 		require.Contains(t, delivery.Error, "address not allowed", address)
 		require.NotContains(t, delivery.Error, " "+address, "a name does not tell where it leads")

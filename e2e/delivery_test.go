@@ -126,9 +126,10 @@ func TestASubscriptionWhoseScheduleRunsOutIsDisabledAndSomebodyIsTold(t *testing
 		}
 
 		told := map[string]payload{}
-		for _, r := range i.requests("/watch", 2) {
+		for _, r := range i.requests("/watch", 3) {
 			told[read(t, r).Type] = read(t, r)
 		}
+		require.Contains(t, told, "subscription.failing", "after three attempts")
 		require.Contains(t, told, "subscription.disabled")
 		require.Contains(t, told, "delivery.exhausted")
 		require.Contains(t, string(told["subscription.disabled"].Data), down.ID)
@@ -142,7 +143,7 @@ func TestASubscriptionWhoseScheduleRunsOutIsDisabledAndSomebodyIsTold(t *testing
 		held := i.publish(added("2"))
 		i.awaitDelivery(held.ID, down.ID, carillon.Held)
 		require.Len(t, i.hooks.Requests("/down"), 4)
-		require.Len(t, i.hooks.Requests("/watch"), 2)
+		require.Len(t, i.hooks.Requests("/watch"), 3)
 		for _, r := range i.requests("/star", 2) {
 			require.Equal(t, "package.added", read(t, r).Type, "* leaves Carillon's own events out")
 		}

@@ -108,7 +108,7 @@ func TestAWorkerIsKilledAndAnotherTakesOver(t *testing.T) {
 	}
 	require.NoError(t, second.cmd.Process.Signal(syscall.SIGTERM))
 	<-second.ended
-	require.Zero(t, second.cmd.ProcessState.ExitCode())
+	require.Zero(t, second.cmd.ProcessState.ExitCode(), second.log.String())
 	i.awaitReady()
 }
 

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -246,15 +247,31 @@ func binary(t *testing.T, name string) string {
 // freePorts returns loopback ports that nobody listens on.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
-	free := make([]int, n)
-	for k := range free {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer func() { _ = l.Close() }()
-		free[k] = l.Addr().(*net.TCPAddr).Port
+	free := make([]int, 0, n)
+	for len(free) < n {
+		port := firstPort + int(lastPort.Add(1))%portCount
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+		if err != nil {
+			continue // somebody has it
+		}
+		require.NoError(t, l.Close())
+		free = append(free, port)
 	}
 	return free
 }
+
+// Ports are taken in turn from below those that the system gives to outgoing
+// connections, which could have one again before it is listened at.
+const (
+	firstPort = 12000
+	portCount = 18000
+)
+
+var lastPort = func() *atomic.Int64 {
+	var begin atomic.Int64
+	begin.Store(int64(os.Getpid()) * 37)
+	return &begin
+}()
 
 // subscribe saves a subscription of a path of the receiver, changed by edits,
 // and returns it with its secret.

@@ -3,7 +3,6 @@ package channels
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"slices"
 
 	"github.com/carillon-dev/carillon"
@@ -87,7 +86,6 @@ func PrepareSetting(s Sender, posted json.RawMessage, stored carillon.Endpoint) 
 	if err := f.err(); err != nil {
 		return nil, err
 	}
-	maps.DeleteFunc(values, func(_ string, v any) bool { return v == nil })
 	kept, err := json.Marshal(values)
 	if err != nil {
 		return nil, carillon.Errorf(carillon.CodeInternal, "the setting cannot be written")

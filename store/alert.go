@@ -20,15 +20,15 @@ const (
 	capAlerts = `DELETE FROM alerts WHERE owner = ? AND id <=
 		(SELECT id FROM alerts WHERE owner = ? ORDER BY id DESC LIMIT 1 OFFSET ?)`
 
-	selectAlerts  = `SELECT ` + alertColumns + ` FROM alerts WHERE owner = ?`
-	alertsUnread  = ` AND read_at = 0`
-	alertsBefore  = ` AND id < ?`
-	alertsAfter   = ` AND at >= ? ORDER BY at, id LIMIT ?`
-	alertsNewest  = ` ORDER BY id DESC LIMIT ?`
-	countAlerts   = `SELECT COUNT(*) FROM alerts WHERE owner = ?`
-	readAlerts    = `UPDATE alerts SET read_at = ? WHERE owner = ? AND read_at = 0`
-	deleteAlerts  = `DELETE FROM alerts WHERE owner = ?`
-	alertsOfIDsOf = ` AND id IN `
+	selectAlerts = `SELECT ` + alertColumns + ` FROM alerts WHERE owner = ?`
+	alertsUnread = ` AND read_at = 0`
+	alertsBefore = ` AND id < ?`
+	alertsAfter  = ` AND at >= ? ORDER BY at, id LIMIT ?`
+	alertsNewest = ` ORDER BY id DESC LIMIT ?`
+	countAlerts  = `SELECT COUNT(*) FROM alerts WHERE owner = ?`
+	readAlerts   = `UPDATE alerts SET read_at = ? WHERE owner = ? AND read_at = 0`
+	deleteAlerts = `DELETE FROM alerts WHERE owner = ?`
+	alertsOfIDs  = ` AND id IN `
 )
 
 type alertRow struct {
@@ -132,7 +132,7 @@ func (s *Store) DeleteAlerts(ctx context.Context, c carillon.AlertChoice) (int, 
 
 func (s *Store) changeAlerts(ctx context.Context, query string, args []any, ids []string) (int, error) {
 	if len(ids) > 0 {
-		query += alertsOfIDsOf + values(1, len(ids))
+		query += alertsOfIDs + values(1, len(ids))
 		for _, id := range ids {
 			args = append(args, id)
 		}
